@@ -1,0 +1,4 @@
+//! The rules of Greenroom: plain data and functions that are given `now` and randomness and return
+//! the new state and its effects. No async, no clock, no I/O.
+
+pub mod settings;

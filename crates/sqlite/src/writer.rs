@@ -1,0 +1,322 @@
+//! The writer: a thread that owns the one connection that writes, fed by a bounded queue.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{mpsc, oneshot};
+
+/// How many jobs may wait for the writer. When it is full, [`Writer::run`] waits and
+/// [`Writer::try_submit`] answers [`WriteError::Busy`].
+pub const QUEUE_JOBS_MAX: usize = 8_192;
+
+/// How many jobs are committed together at most.
+pub const BATCH_JOBS_MAX: usize = 1_024;
+
+/// How long SQLite waits for another process's lock before it gives up.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many prepared statements the connection keeps.
+const STATEMENTS_MAX: usize = 128;
+
+/// What a finished commit has survived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Loss of power: each group commit is synced (`synchronous=FULL`).
+    PowerLoss,
+    /// Death of the process: the write has left it (`synchronous=NORMAL` on a write-ahead log).
+    ProcessDeath,
+}
+
+/// How a [`Writer`] is opened.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    /// Names the thread, the metrics' label `database` and the log lines.
+    pub name: &'static str,
+    /// What a finished commit has survived.
+    pub durability: Durability,
+    /// Bound of the queue, in jobs; [`QUEUE_JOBS_MAX`] unless a test wants it full.
+    pub queue_jobs_max: usize,
+}
+
+/// A database that could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// SQLite refused the file, its settings or its schema.
+    #[error("cannot open the database {path}")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's reason.
+        source: rusqlite::Error,
+    },
+    /// The schema of the file is newer than this program knows.
+    #[error("the database {path} has schema version {found}, this program knows up to {known}: start a newer Greenroom")]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// The version in the file.
+        found: i64,
+        /// The newest version this program knows.
+        known: i64,
+    },
+    /// The operating system gave no thread.
+    #[error("cannot start the writer thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// A job that was not made durable. None of its changes is in the database.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The queue is full.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// The writer has been closed.
+    #[error("the database is closed")]
+    Closed,
+    /// The group commit, or beginning it, failed (disk full, I/O error): everything in it was undone.
+    #[error("the database could not commit: {0}")]
+    Commit(Arc<rusqlite::Error>),
+}
+
+trait Job: Send {
+    /// Runs inside the transaction, within a savepoint; false asks for the savepoint to be undone.
+    fn execute(&mut self, connection: &Connection) -> bool;
+    /// Called once, after the commit returned or failed.
+    fn finish(self: Box<Self>, committed: Result<(), WriteError>);
+}
+
+struct Call<F, T, E, D> {
+    work: Option<F>,
+    result: Option<Result<T, E>>,
+    done: D,
+}
+
+impl<F, T, E, D> Job for Call<F, T, E, D>
+where
+    F: FnOnce(&Connection) -> Result<T, E> + Send,
+    T: Send,
+    E: Send,
+    D: FnOnce(Result<Result<T, E>, WriteError>) + Send,
+{
+    fn execute(&mut self, connection: &Connection) -> bool {
+        let Some(work) = self.work.take() else { return false };
+        let result = work(connection);
+        let keep = result.is_ok();
+        self.result = Some(result);
+        keep
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), WriteError>) {
+        let Call { result, done, .. } = *self;
+        // A job that failed by itself changed nothing, so its own error holds whatever became of the commit.
+        match (committed, result) {
+            (Ok(()), Some(result)) => done(Ok(result)),
+            (Err(_), Some(Err(error))) => done(Ok(Err(error))),
+            (Err(error), _) => done(Err(error)),
+            (Ok(()), None) => done(Err(WriteError::Closed)),
+        }
+    }
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+/// A handle on the writer thread. Cheap to clone; the thread ends, after what is queued, when the
+/// last handle is gone or [`Writer::close`] is called.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    queue: mpsc::Sender<Message>,
+    commits: Arc<AtomicU64>,
+}
+
+impl Writer {
+    /// Opens `path`, creating it if it is missing, and runs `setup` (the schema) on it.
+    ///
+    /// Blocks; call it where blocking is fine.
+    pub fn open(
+        path: &Path,
+        options: WriterOptions,
+        setup: impl FnOnce(&mut Connection) -> Result<(), rusqlite::Error>,
+    ) -> Result<Self, OpenError> {
+        let refused = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let mut connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(refused)?;
+        configure(&connection, options.durability).map_err(refused)?;
+        setup(&mut connection).map_err(refused)?;
+        let (queue, jobs) = mpsc::channel(options.queue_jobs_max);
+        let commits = Arc::new(AtomicU64::new(0));
+        let worker = Worker { connection, jobs, commits: Arc::clone(&commits), name: options.name };
+        thread::Builder::new()
+            .name(format!("sqlite-{}", options.name))
+            .spawn(move || worker.run())
+            .map_err(OpenError::Thread)?;
+        Ok(Self { queue, commits })
+    }
+
+    /// Runs `work` on the writer thread inside the next group commit, and answers when that commit
+    /// has returned. An error of `work` undoes its own changes and nobody else's. Waits while the
+    /// queue is full. Dropping the future does not take the job back.
+    pub async fn run<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) -> Result<Result<T, E>, WriteError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Call {
+            work: Some(work),
+            result: None,
+            done: move |result| {
+                // The caller may have gone; the work is done all the same.
+                let _ = answer.send(result);
+            },
+        };
+        self.queue.send(Message::Job(Box::new(job))).await.map_err(|_| WriteError::Closed)?;
+        answered.await.map_err(|_| WriteError::Closed)?
+    }
+
+    /// Queues `work` without waiting, in the order of the calls. `done` runs on the writer thread
+    /// after the group commit returned or failed; it must not block. If this returns an error,
+    /// neither was nor will be called.
+    pub fn try_submit<T, E>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        done: impl FnOnce(Result<Result<T, E>, WriteError>) + Send + 'static,
+    ) -> Result<(), WriteError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let job = Call { work: Some(work), result: None, done };
+        self.queue.try_send(Message::Job(Box::new(job))).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => WriteError::Busy,
+            mpsc::error::TrySendError::Closed(_) => WriteError::Closed,
+        })
+    }
+
+    /// Group commits since the database was opened. With [`Durability::PowerLoss`] each made one
+    /// sync of the write-ahead log.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Finishes what is queued, moves the write-ahead log into the database and ends the thread.
+    pub async fn close(&self) {
+        let (answer, answered) = oneshot::channel();
+        if self.queue.send(Message::Close(answer)).await.is_ok() {
+            let _ = answered.await;
+        }
+    }
+}
+
+fn configure(connection: &Connection, durability: Durability) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = match durability {
+        Durability::PowerLoss => "FULL",
+        Durability::ProcessDeath => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(())
+}
+
+struct Worker {
+    connection: Connection,
+    jobs: mpsc::Receiver<Message>,
+    commits: Arc<AtomicU64>,
+    name: &'static str,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH_JOBS_MAX);
+        let mut closing = None;
+        while closing.is_none() {
+            match self.jobs.blocking_recv() {
+                Some(Message::Job(job)) => batch.push(job),
+                Some(Message::Close(answer)) => closing = Some(answer),
+                None => break,
+            }
+            while closing.is_none() && batch.len() < BATCH_JOBS_MAX {
+                match self.jobs.try_recv() {
+                    Ok(Message::Job(job)) => batch.push(job),
+                    Ok(Message::Close(answer)) => closing = Some(answer),
+                    Err(_) => break,
+                }
+            }
+            self.commit(&mut batch);
+        }
+        self.jobs.close();
+        if let Err(error) = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)") {
+            tracing::debug!(database = self.name, %error, "the write-ahead log stays for the next start");
+        }
+        drop(self.connection);
+        if let Some(answer) = closing {
+            let _ = answer.send(());
+        }
+    }
+
+    fn commit(&self, batch: &mut Vec<Box<dyn Job>>) {
+        if batch.is_empty() {
+            return;
+        }
+        let started = Instant::now();
+        let jobs = batch.len();
+        let outcome = self.transact(batch).map_err(|error| {
+            tracing::error!(database = self.name, jobs, %error, "a group commit failed; its changes were undone");
+            metrics::counter!("greenroom_sqlite_commit_failures_total", "database" => self.name).increment(1);
+            WriteError::Commit(Arc::new(error))
+        });
+        if outcome.is_ok() {
+            self.commits.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!("greenroom_sqlite_commits_total", "database" => self.name).increment(1);
+            metrics::histogram!("greenroom_sqlite_commit_jobs", "database" => self.name).record(jobs as f64);
+            metrics::histogram!("greenroom_sqlite_commit_seconds", "database" => self.name).record(started.elapsed());
+        }
+        for job in batch.drain(..) {
+            job.finish(outcome.clone());
+        }
+    }
+
+    fn transact(&self, batch: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+        let run = || -> Result<(), rusqlite::Error> {
+            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            for job in batch {
+                self.connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+                if !job.execute(&self.connection) {
+                    self.connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+                }
+                self.connection.prepare_cached("RELEASE job")?.execute([])?;
+            }
+            self.connection.prepare_cached("COMMIT")?.execute([])?;
+            Ok(())
+        };
+        let outcome = run();
+        if outcome.is_err() && !self.connection.is_autocommit() {
+            // The first error is the one to report; SQLite may have rolled back by itself.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests;
