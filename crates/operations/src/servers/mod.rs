@@ -1,0 +1,1 @@
+//! Dedicated servers: allocated, kept ready, watched, stopped.
