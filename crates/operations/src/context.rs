@@ -1,7 +1,5 @@
 //! What every operation is given from outside: time, and where facts go.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use async_trait::async_trait;
 use greenroom_protocol::{StudioId, Timestamp};
 
@@ -10,17 +8,6 @@ use greenroom_protocol::{StudioId, Timestamp};
 pub trait Clock: Send + Sync + 'static {
     /// The present point in time.
     fn now(&self) -> Timestamp;
-}
-
-/// The system's clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
-    }
 }
 
 /// A fact to be appended to a studio's history.

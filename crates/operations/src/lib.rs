@@ -1,6 +1,8 @@
 //! One operation a file: read, apply the rule, commit, carry out effects. No HTTP.
 
+pub mod clock;
 pub mod context;
 pub mod servers;
 
-pub use context::{AppendFailed, Clock, EventSink, Fact, SystemClock};
+pub use clock::SteadyClock;
+pub use context::{AppendFailed, Clock, EventSink, Fact};
