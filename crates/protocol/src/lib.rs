@@ -1,8 +1,13 @@
 //! Wire types, identifiers and error codes of Greenroom. No I/O: this is what SDKs share.
 #![deny(missing_docs)]
 
+pub mod auth;
 pub mod error;
+pub mod events;
+pub mod hosting;
 pub mod ids;
+pub mod lobby;
+pub mod ticket;
 pub mod time;
 
 pub use error::{ErrorCode, Problem};

@@ -1,0 +1,275 @@
+//! Dedicated servers: allocating, listing and stopping them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{ErrorCode, GameId, MatchId, RegionId, ServerId, Timestamp};
+
+/// Largest payload of an allocation, in bytes.
+pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest payload that is also given in `GREENROOM_PAYLOAD`, in bytes.
+pub const PAYLOAD_ENVIRONMENT_BYTES_MAX: usize = 32 * 1024;
+
+/// The body of `POST /v1/games/{game}/servers`. Fields that are not known are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AllocateRequest {
+    /// Where; the game's default unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// What the game server is given byte for byte: at most [`PAYLOAD_BYTES_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    /// How long to wait until it is ready, at the longest; missing or 0: as long as the game says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<f64>,
+}
+
+/// A body that is no allocation; the sentence says why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AllocateBodyError {
+    /// Not JSON, or no object: 400.
+    #[error("the body must be a JSON object such as {{\"region\": \"eu\", \"payload\": \"…\"}}")]
+    NotJson,
+    /// A field has the wrong type: 422.
+    #[error("`{field}` must be {expected}")]
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The payload is too large: 413.
+    #[error("`payload` has {bytes} bytes, more than the {PAYLOAD_BYTES_MAX} that are allowed")]
+    PayloadTooLarge {
+        /// How large it is.
+        bytes: usize,
+    },
+}
+
+impl AllocateBodyError {
+    /// The stable code that goes with it.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotJson => ErrorCode::BadRequest,
+            Self::Invalid { .. } => ErrorCode::Invalid,
+            Self::PayloadTooLarge { .. } => ErrorCode::TooLarge,
+        }
+    }
+}
+
+impl AllocateRequest {
+    /// Reads a body, whatever its Content-Type says. `null` is the same as missing.
+    pub fn parse(body: &[u8]) -> Result<Self, AllocateBodyError> {
+        let Ok(Value::Object(mut object)) = serde_json::from_slice(body) else {
+            return Err(AllocateBodyError::NotJson);
+        };
+        let mut text = |field: &'static str| match object.remove(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(AllocateBodyError::Invalid { field, expected: "a string" }),
+        };
+        let (region, payload) = (text("region")?, text("payload")?);
+        if let Some(bytes) = payload.as_ref().map(String::len).filter(|bytes| *bytes > PAYLOAD_BYTES_MAX) {
+            return Err(AllocateBodyError::PayloadTooLarge { bytes });
+        }
+        let timeout_seconds =
+            match object.get("timeoutSeconds") {
+                None | Some(Value::Null) => None,
+                Some(value) => Some(value.as_f64().filter(|seconds| *seconds >= 0.0).ok_or(
+                    AllocateBodyError::Invalid { field: "timeoutSeconds", expected: "a number, 0 or more" },
+                )?),
+            };
+        Ok(Self { region, payload, timeout_seconds })
+    }
+}
+
+/// The answer to an allocation, when the server can accept players.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct AllocateResponse {
+    /// The server.
+    pub server: AllocatedServer,
+}
+
+/// A server that was allocated. The contract's fields come first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AllocatedServer {
+    /// Unique for ever.
+    pub name: String,
+    /// Where players reach it: host name or IP address.
+    pub address: String,
+    /// Its first port.
+    pub port: u16,
+    /// Its id.
+    pub id: ServerId,
+    /// `allocated`; another one when an idempotent repeat finds that it has ended since.
+    pub state: ServerState,
+    /// Where it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionId>,
+    /// All its ports.
+    #[serde(default)]
+    pub ports: Vec<PortView>,
+}
+
+/// How far a game server is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerState {
+    /// It was, or is about to be, started and is not ready yet.
+    Starting,
+    /// It stands ready for an allocation.
+    Ready,
+    /// It was handed out.
+    Allocated,
+    /// It was told to stop.
+    Stopping,
+    /// It has exited; `exit` says how.
+    Ended,
+    /// It is gone, and nobody saw how.
+    Lost,
+}
+
+impl ServerState {
+    /// Whether nothing comes after it.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Ended | Self::Lost)
+    }
+
+    /// The state as it is written on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Allocated => "allocated",
+            Self::Stopping => "stopping",
+            Self::Ended => "ended",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// One port of a game server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct PortView {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub port: u16,
+    /// `tcp`, `udp` or `tcp+udp`.
+    pub protocol: String,
+}
+
+/// A game server as its studio sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerView {
+    /// Unique for ever.
+    pub id: ServerId,
+    /// Unique for ever.
+    pub name: String,
+    /// Whose it is.
+    pub game: GameId,
+    /// How far it is.
+    pub state: ServerState,
+    /// Where it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionId>,
+    /// The version of its build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Where players reach it: host name or IP address.
+    pub address: String,
+    /// Its first port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// All its ports.
+    #[serde(default)]
+    pub ports: Vec<PortView>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// What it was handed out for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocation: Option<AllocationView>,
+    /// Its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ExitView>,
+    /// Every state it was in, oldest first.
+    #[serde(default)]
+    pub history: Vec<StateChange>,
+}
+
+/// What a game server was handed out for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AllocationView {
+    /// When.
+    pub at: Timestamp,
+    /// The match it plays, if a lobby started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub match_id: Option<MatchId>,
+    /// Bytes of the payload it was given.
+    #[serde(default)]
+    pub payload_bytes: u64,
+}
+
+/// How a game server ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExitView {
+    /// When.
+    pub at: Timestamp,
+    /// The exit status, unless a signal ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// A signal or status that nobody asked for.
+    pub crashed: bool,
+    /// A sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The last lines of its log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_lines: Vec<String>,
+}
+
+/// One step in the life of a game server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct StateChange {
+    /// The state it went to.
+    pub state: ServerState,
+    /// When.
+    pub at: Timestamp,
+    /// Why, where there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The answer of `GET /v1/games/{game}/servers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct ServerList {
+    /// Newest first.
+    pub servers: Vec<ServerView>,
+}
+
+/// The answer of `GET /v1/games/{game}/regions`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct RegionList {
+    /// The first is the default.
+    pub regions: Vec<RegionView>,
+}
+
+/// One region of a game.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct RegionView {
+    /// What `region` of an allocation says.
+    pub id: RegionId,
+}

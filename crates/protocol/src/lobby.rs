@@ -1,0 +1,571 @@
+//! What travels over a player's socket: commands of the client, news from the server, and the
+//! lobby as players see it.
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::{ErrorCode, LobbyId, MatchId, PlayerId, Timestamp};
+
+/// Longest `id` of a client's message, in bytes. A longer one is not echoed.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// One of the two teams of a lobby.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema, JsonSchema,
+)]
+pub enum Team {
+    /// The first; who joins without a wish on a tie comes here.
+    A,
+    /// The second.
+    B,
+}
+
+/// What a client calls its message, given back with the direct answer to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RequestId {
+    /// A whole number.
+    Number(i64),
+    /// A text of at most [`REQUEST_ID_BYTES_MAX`] bytes.
+    Text(String),
+}
+
+impl RequestId {
+    /// Anything but a whole number or a short text counts as no id at all.
+    fn read(value: Option<&Value>) -> Option<Self> {
+        match value? {
+            Value::Number(number) => number.as_i64().map(Self::Number),
+            Value::String(text) if text.len() <= REQUEST_ID_BYTES_MAX => Some(Self::Text(text.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// A text frame of a client, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientFrame {
+    /// The message's `id`, known also when the rest of it is no good.
+    pub id: Option<RequestId>,
+    /// The command, or what is wrong with it.
+    pub message: Result<ClientMessage, ParseError>,
+}
+
+impl ClientFrame {
+    /// Reads a text frame. Fields that are not known are ignored; `null` is the same as missing.
+    pub fn parse(text: &str) -> Self {
+        let object = match serde_json::from_str(text) {
+            Ok(Value::Object(object)) => object,
+            // The contract's clients see any other JSON as a message without a type.
+            Ok(Value::Array(_) | Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
+                return Self { id: None, message: Err(ParseError::UnknownType) };
+            }
+            Ok(Value::Null) | Err(_) => return Self { id: None, message: Err(ParseError::InvalidFormat) },
+        };
+        let id = RequestId::read(object.get("id"));
+        Self { id, message: ClientMessage::read(object) }
+    }
+}
+
+/// Why a frame is no command. The sentence is what the client is told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Not JSON, or `null`.
+    #[error("Invalid message format")]
+    InvalidFormat,
+    /// JSON without a `type` that is known.
+    #[error("Unknown message type")]
+    UnknownType,
+    /// A field is missing or has the wrong type; the sentence names it.
+    #[error("{0}")]
+    Invalid(Cow<'static, str>),
+}
+
+impl ParseError {
+    /// The stable code that goes with it.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::InvalidFormat | Self::UnknownType => ErrorCode::BadRequest,
+            Self::Invalid(_) => ErrorCode::Invalid,
+        }
+    }
+}
+
+/// A command of a client.
+///
+/// The schema describes what is sent; [`ClientFrame::parse`] is what reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all_fields = "camelCase")]
+pub enum ClientMessage {
+    /// Asks for a `pong`.
+    #[serde(rename = "ping")]
+    Ping,
+    /// Makes a lobby and joins team A of it.
+    #[serde(rename = "lobby:create")]
+    Create(LobbyCreate),
+    /// Joins a lobby by code or id; `code` wins.
+    #[serde(rename = "lobby:join")]
+    Join(LobbyJoin),
+    /// Leaves the lobby.
+    #[serde(rename = "lobby:leave")]
+    Leave,
+    /// Says ready, or no longer ready.
+    #[serde(rename = "lobby:ready")]
+    Ready {
+        /// True unless said otherwise.
+        ready: bool,
+    },
+    /// Starts the match; for the owner.
+    #[serde(rename = "lobby:start")]
+    Start,
+    /// Fills both teams with bots; for the owner.
+    #[serde(rename = "lobby:fill-bots")]
+    FillBots,
+    /// Removes a member or a bot; for the owner.
+    #[serde(rename = "lobby:kick")]
+    Kick {
+        /// Who has to go.
+        account_id: PlayerId,
+    },
+    /// Changes to the other team.
+    #[serde(rename = "lobby:team")]
+    Team {
+        /// Where to.
+        team: Team,
+    },
+    /// Gives the ownership to another member; for the owner.
+    #[serde(rename = "lobby:transfer")]
+    Transfer {
+        /// The new owner.
+        account_id: PlayerId,
+    },
+    /// Says something to all members.
+    #[serde(rename = "lobby:chat")]
+    Chat {
+        /// What is said.
+        text: String,
+    },
+    /// Changes the lobby's settings; for the owner.
+    #[serde(rename = "lobby:settings")]
+    Settings(LobbyChanges),
+    /// Asks for the public lobbies and for news about them.
+    #[serde(rename = "lobby:list:watch")]
+    ListWatch,
+    /// Wants no more news about the public lobbies.
+    #[serde(rename = "lobby:list:unwatch")]
+    ListUnwatch,
+}
+
+/// How a new lobby is to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LobbyCreate {
+    /// Not listed, joined by code only.
+    pub is_private: bool,
+    /// The lobby stays when its match starts and waits again when it has ended.
+    pub keep: bool,
+    /// A name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The map, as the game calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map: Option<String>,
+    /// The mode, as the game calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Members of one team, at most what the game says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team_size: Option<u32>,
+    /// Asked of everybody who joins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// Which lobby is joined, and how. Texts are as the client sent them, empty ones left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LobbyJoin {
+    /// The lobby's id; for public ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lobby_id: Option<String>,
+    /// The six digits that members give each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The smaller one unless said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<Team>,
+    /// The lobby's password, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// Settings to change; what is missing stays. An empty `name`, `map`, `mode` or `password` removes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LobbyChanges {
+    /// A name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The map, as the game calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map: Option<String>,
+    /// The mode, as the game calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Members of one team; 0 goes back to what the game says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team_size: Option<u32>,
+    /// Asked of everybody who joins from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Not listed, joined by code only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_private: Option<bool>,
+}
+
+impl ClientMessage {
+    /// Reads a text frame where its `id` does not matter.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        ClientFrame::parse(text).message
+    }
+
+    fn read(object: Map<String, Value>) -> Result<Self, ParseError> {
+        let Some(Value::String(kind)) = object.get("type") else { return Err(ParseError::UnknownType) };
+        let fields = Fields(&object);
+        Ok(match kind.as_str() {
+            "ping" => Self::Ping,
+            "lobby:create" => Self::Create(LobbyCreate {
+                is_private: fields.flag("isPrivate")?.unwrap_or(false),
+                keep: fields.flag("keep")?.unwrap_or(false),
+                name: fields.text("name")?,
+                map: fields.text("map")?,
+                mode: fields.text("mode")?,
+                team_size: fields.count("teamSize")?,
+                password: fields.text("password")?,
+            }),
+            "lobby:join" => Self::Join(LobbyJoin {
+                lobby_id: fields.text("lobbyId")?.filter(|text| !text.is_empty()),
+                code: fields.text("code")?.filter(|text| !text.is_empty()),
+                team: fields.team("team")?,
+                password: fields.text("password")?,
+            }),
+            "lobby:leave" => Self::Leave,
+            "lobby:ready" => Self::Ready { ready: fields.flag("ready")?.unwrap_or(true) },
+            "lobby:start" => Self::Start,
+            "lobby:fill-bots" => Self::FillBots,
+            "lobby:kick" => Self::Kick { account_id: fields.player("accountId")? },
+            "lobby:team" => {
+                let team = fields.team("team")?.ok_or(ParseError::Invalid(TEAM_EXPECTED.into()))?;
+                Self::Team { team }
+            }
+            "lobby:transfer" => Self::Transfer { account_id: fields.player("accountId")? },
+            "lobby:chat" => {
+                let text = fields.text("text")?.ok_or_else(|| expected("text", "a string"))?;
+                Self::Chat { text }
+            }
+            "lobby:settings" => Self::Settings(LobbyChanges {
+                name: fields.text("name")?,
+                map: fields.text("map")?,
+                mode: fields.text("mode")?,
+                team_size: fields.count("teamSize")?,
+                password: fields.text("password")?,
+                is_private: fields.flag("isPrivate")?,
+            }),
+            "lobby:list:watch" => Self::ListWatch,
+            "lobby:list:unwatch" => Self::ListUnwatch,
+            _ => return Err(ParseError::UnknownType),
+        })
+    }
+}
+
+const TEAM_EXPECTED: &str = "`team` must be \"A\" or \"B\"";
+
+fn expected(field: &str, what: &str) -> ParseError {
+    ParseError::Invalid(format!("`{field}` must be {what}").into())
+}
+
+/// The fields of a message; each is read as one type or refused with a sentence that names it.
+struct Fields<'a>(&'a Map<String, Value>);
+
+impl Fields<'_> {
+    fn flag(&self, field: &str) -> Result<Option<bool>, ParseError> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(_) => Err(expected(field, "true or false")),
+        }
+    }
+
+    fn text(&self, field: &str) -> Result<Option<String>, ParseError> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(expected(field, "a string")),
+        }
+    }
+
+    fn count(&self, field: &str) -> Result<Option<u32>, ParseError> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
+                count.map(Some).ok_or_else(|| expected(field, "a whole number"))
+            }
+        }
+    }
+
+    fn team(&self, field: &str) -> Result<Option<Team>, ParseError> {
+        match self.text(field).map_err(|_| ParseError::Invalid(TEAM_EXPECTED.into()))?.as_deref() {
+            None => Ok(None),
+            Some("A") => Ok(Some(Team::A)),
+            Some("B") => Ok(Some(Team::B)),
+            Some(_) => Err(ParseError::Invalid(TEAM_EXPECTED.into())),
+        }
+    }
+
+    fn player(&self, field: &str) -> Result<PlayerId, ParseError> {
+        let text = self.text(field)?.ok_or_else(|| expected(field, "a string"))?;
+        PlayerId::new(text).map_err(|_| expected(field, "the id of a member"))
+    }
+}
+
+/// A message to a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all_fields = "camelCase")]
+pub enum ServerMessage {
+    /// The first frame: who we took the client for.
+    #[serde(rename = "connected")]
+    Connected {
+        /// The player.
+        account_id: PlayerId,
+        /// Its name.
+        username: String,
+    },
+    /// Answers `ping`.
+    #[serde(rename = "pong")]
+    Pong {
+        /// That of the message it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+    },
+    /// A command was done whose effect is otherwise only seen as a broadcast. Sent to who gave an `id`.
+    #[serde(rename = "ok")]
+    Done {
+        /// That of the message it answers.
+        id: RequestId,
+    },
+    /// A command was refused.
+    #[serde(rename = "error")]
+    Error {
+        /// A sentence for people; that of the contract where it has one.
+        message: String,
+        /// The stable word for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<ErrorCode>,
+        /// That of the message it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+    },
+    /// To the creator: its new lobby.
+    #[serde(rename = "lobby:created")]
+    Created {
+        /// The newest state.
+        lobby: LobbyView,
+        /// That of the message it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+    },
+    /// To all members: the newest state of their lobby.
+    #[serde(rename = "lobby:updated")]
+    Updated {
+        /// The newest state.
+        lobby: LobbyView,
+    },
+    /// The lobby is gone.
+    #[serde(rename = "lobby:deleted")]
+    Deleted {
+        /// Which.
+        lobby_id: LobbyId,
+    },
+    /// To who left: it is out.
+    #[serde(rename = "lobby:left")]
+    Left {
+        /// That of the message it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+    },
+    /// To who was removed by the owner.
+    #[serde(rename = "lobby:kicked")]
+    Kicked {
+        /// Out of which lobby.
+        lobby_id: LobbyId,
+    },
+    /// A member said something.
+    #[serde(rename = "lobby:chat")]
+    Chat {
+        /// Where.
+        lobby_id: LobbyId,
+        /// Who.
+        account_id: PlayerId,
+        /// Its name.
+        username: String,
+        /// What.
+        text: String,
+        /// When.
+        sent_at: Timestamp,
+    },
+    /// Answers `lobby:list:watch`: all public lobbies.
+    #[serde(rename = "lobby:list")]
+    List {
+        /// The newest state of each.
+        lobbies: Vec<LobbyView>,
+        /// That of the message it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<RequestId>,
+    },
+    /// To who watches the public lobbies: those that are new or changed, and those that are gone.
+    #[serde(rename = "lobby:list:changed")]
+    ListChanged {
+        /// The newest state of each.
+        changed: Vec<LobbyView>,
+        /// No longer there, or no longer public.
+        removed: Vec<LobbyId>,
+    },
+    /// The match has its server: connect there.
+    #[serde(rename = "match:started")]
+    MatchStarted {
+        /// Who plays with whom, and where.
+        match_data: MatchData,
+    },
+    /// To the members of a kept lobby: its match has ended.
+    #[serde(rename = "match:ended")]
+    MatchEnded {
+        /// Which.
+        match_id: MatchId,
+        /// The lobby that waits again.
+        lobby_id: LobbyId,
+    },
+}
+
+/// How far a lobby is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LobbyPhase {
+    /// Its members gather.
+    #[default]
+    Waiting,
+    /// A game server is being allocated.
+    Starting,
+    /// Its match runs; only lobbies that are kept get here.
+    Playing,
+}
+
+/// A lobby as players see it. The contract's fields come first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LobbyView {
+    /// Unique for ever.
+    pub id: LobbyId,
+    /// Six digits, unique among living lobbies.
+    pub code: String,
+    /// Not listed, joined by code only.
+    pub is_private: bool,
+    /// In the order in which they joined.
+    pub team_a: Vec<MemberView>,
+    /// In the order in which they joined.
+    pub team_b: Vec<MemberView>,
+    /// Who may start, kick and change settings.
+    pub owner_id: PlayerId,
+    /// A name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The map, as the game calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<String>,
+    /// The mode, as the game calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Most members of one team; missing where only `membersMax` bounds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team_size: Option<u32>,
+    /// Most members, bots included.
+    pub members_max: u32,
+    /// Whether who joins is asked for a password.
+    pub has_password: bool,
+    /// How far it is.
+    pub phase: LobbyPhase,
+    /// Whether it stays when its match starts.
+    pub keep: bool,
+    /// The match that it is starting or playing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub match_id: Option<MatchId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Grows with every change; of two states the one with the larger number is newer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+}
+
+/// One member of a lobby.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberView {
+    /// The player, or `bot-<uuid>`.
+    pub account_id: PlayerId,
+    /// Its name.
+    pub username: String,
+    /// Whether it is ready; bots always are.
+    pub ready: bool,
+    /// Whether a socket of it is open; bots always are.
+    pub connected: bool,
+    /// Whether it is a bot.
+    pub bot: bool,
+    /// When it joined.
+    pub joined_at: Timestamp,
+}
+
+/// What the members of a match are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MatchData {
+    /// Unique for ever.
+    pub match_id: MatchId,
+    /// The lobby it came from.
+    pub lobby_id: LobbyId,
+    /// The first team.
+    pub team_a: Vec<MatchMember>,
+    /// The second team.
+    pub team_b: Vec<MatchMember>,
+    /// When its server was allocated.
+    pub started_at: Timestamp,
+    /// Where to connect.
+    pub server: MatchServer,
+    /// The receiver's own proof for its seat, shown to the game server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+}
+
+/// One who plays in a match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MatchMember {
+    /// The player, or `bot-<uuid>`.
+    pub account_id: PlayerId,
+    /// Its name.
+    pub username: String,
+}
+
+/// Where a match is played.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MatchServer {
+    /// Host name or IP address.
+    pub address: String,
+    /// The first port of the server.
+    pub port: u16,
+    /// The server's unique name.
+    pub server_name: String,
+}
