@@ -1,1 +1,14 @@
-//! Placeholder.
+//! Port for history: facts, appended and never changed.
+#![deny(missing_docs)]
+
+mod embedded;
+mod engine;
+mod error;
+mod handle;
+mod model;
+mod subject;
+
+pub use error::{EventLogError, InvalidName, OpenError};
+pub use handle::{EventLog, EventLogConfig};
+pub use model::*;
+pub use subject::{SUBJECT_BYTES_MAX, SUBJECT_TOKENS_MAX, Subject, SubjectFilter};

@@ -1,0 +1,1 @@
+//! Filters against a naive model.
