@@ -1,1 +1,28 @@
-//! Placeholder.
+//! Game servers: started, watched, logged and stopped.
+//!
+//! [`Provider`] is the port. Its engine `process` runs each server as a local process under a
+//! supervisor of its own ([`supervise`]), which outlives us.
+#![deny(missing_docs)]
+
+pub mod error;
+pub mod model;
+mod process;
+mod provider;
+pub mod supervise;
+
+pub use error::{OpenError, ProviderError, StartError};
+pub use model::{
+    BoundPort, Exit, ExitCause, Launch, LogLine, LogQuery, LogStream, Observed, Phase, Render, StartSpec,
+    Started, Usage,
+};
+pub use process::ProcessConfig;
+pub use provider::{LogLines, Observations, Provider, ProviderConfig};
+
+/// A payload up to this size is also in the environment of a server that is started for it.
+pub const PAYLOAD_ENVIRONMENT_BYTES_MAX: usize = 32 * 1024;
+
+/// Most lines of a log that are read back at once; a larger [`LogQuery::tail_lines`] means this.
+pub const LOG_TAIL_LINES_MAX: usize = 10_000;
+
+/// Most game servers that one provider holds, ended ones included; then it starts no more.
+pub const SERVERS_MAX: usize = 10_000;

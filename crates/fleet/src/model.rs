@@ -1,0 +1,230 @@
+//! What the port speaks in: what is to be started, and what is known of it.
+
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use greenroom_domain::settings::{PortProtocol, PortSettings, Readiness, ServerLimits};
+use greenroom_protocol::{ServerId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The program, its arguments and its environment, made once the ports are known.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The program and its arguments, each passed on as it is: there is no shell.
+    pub argv: Vec<String>,
+    /// Environment beyond `PATH`, `HOME` and `LANG`.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Makes the [`Launch`] from the ports that were reserved; the error is a sentence for people.
+pub type Render = Arc<dyn Fn(&[BoundPort]) -> Result<Launch, String> + Send + Sync>;
+
+/// A game server that is to be started.
+#[derive(Clone)]
+pub struct StartSpec {
+    /// Which server. Starting it again gives the first answer.
+    pub id: ServerId,
+    /// Its unique name, for logs.
+    pub name: String,
+    /// The ports it needs, in the order in which they are bound.
+    pub ports: Vec<PortSettings>,
+    /// Where ports that are not fixed come from.
+    pub port_range: RangeInclusive<u16>,
+    /// When it counts as ready.
+    pub ready: Readiness,
+    /// How long it may take until it is; after that it is ended as not ready.
+    pub ready_timeout: Duration,
+    /// Between SIGTERM and SIGKILL when it is ended for not being ready.
+    pub stop_grace: Duration,
+    /// Where it runs; a folder of its own unless set.
+    pub working_dir: Option<PathBuf>,
+    /// Limits, where the system allows.
+    pub limits: ServerLimits,
+    /// Its log is rotated at this size; one old part is kept.
+    pub log_bytes_max: u64,
+    /// The payload, if it is started for an allocation: in the payload file before it runs, and in
+    /// `GREENROOM_PAYLOAD` up to [`PAYLOAD_ENVIRONMENT_BYTES_MAX`](crate::PAYLOAD_ENVIRONMENT_BYTES_MAX).
+    pub payload: Option<Bytes>,
+    /// Makes its command once its ports are known.
+    pub render: Render,
+    /// What it is for (game, studio, build, region): recorded with it and given back, so that its
+    /// meaning is known after a restart.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A port that a game server was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundPort {
+    /// Its name.
+    pub name: String,
+    /// What is bound on it.
+    pub protocol: PortProtocol,
+    /// The number; the first of `count`.
+    pub port: u16,
+    /// How many consecutive ones.
+    pub count: u16,
+}
+
+/// A game server that was started and runs; not yet ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Its ports, in the order of [`StartSpec::ports`].
+    pub ports: Vec<BoundPort>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What is known of a game server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Which.
+    pub id: ServerId,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Its ports.
+    pub ports: Vec<BoundPort>,
+    /// What it is for, as it was started.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Where a game server is in its life. Never goes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It runs, and does not accept players yet.
+    Starting,
+    /// It accepts players.
+    Ready {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// It runs no more; nothing of it is left but its log.
+    Ended(Exit),
+}
+
+/// How a game server ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: ExitCause,
+    /// Whether it had been ready.
+    pub was_ready: bool,
+    /// The last lines of its output, oldest first, each cut.
+    pub last_lines: Vec<String>,
+}
+
+/// Why a game server ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitCause {
+    /// It exited by itself with this code; 0 is a normal end.
+    Exited(i32),
+    /// A signal that was not ours ended it.
+    Signalled(i32),
+    /// It was not ready in time and was ended; the sentence says what was seen instead.
+    NotReady(String),
+    /// A port that it was given turned out to be held by another process; it never became ready.
+    PortTaken {
+        /// Which.
+        port: u16,
+        /// Who holds it, if that can be seen.
+        holder: Option<String>,
+    },
+    /// It was stopped as asked.
+    Stopped {
+        /// Whether the grace period passed, and it was killed.
+        killed: bool,
+    },
+    /// Its supervisor died, and it with it.
+    SupervisorLost,
+    /// The system refused to run it; the sentence says why.
+    SpawnFailed(String),
+}
+
+impl ExitCause {
+    /// One word for metrics and logs.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Exited(0) => "exited",
+            Self::Exited(_) => "failed",
+            Self::Signalled(_) => "signalled",
+            Self::NotReady(_) => "not_ready",
+            Self::PortTaken { .. } => "port_taken",
+            Self::Stopped { killed: false } => "stopped",
+            Self::Stopped { killed: true } => "killed",
+            Self::SupervisorLost => "supervisor_lost",
+            Self::SpawnFailed(_) => "spawn_failed",
+        }
+    }
+
+    /// Whether this is a fault rather than a normal end.
+    pub const fn is_crash(&self) -> bool {
+        !matches!(self, Self::Exited(0) | Self::Stopped { .. })
+    }
+}
+
+impl std::fmt::Display for ExitCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exited(0) => f.write_str("it exited normally"),
+            Self::Exited(code) => write!(f, "it exited with code {code}"),
+            Self::Signalled(signal) => write!(f, "signal {signal} ended it"),
+            Self::NotReady(sentence) | Self::SpawnFailed(sentence) => f.write_str(sentence),
+            Self::PortTaken { port, holder: Some(holder) } => {
+                write!(f, "port {port} that it was given is held by {holder}")
+            }
+            Self::PortTaken { port, holder: None } => {
+                write!(f, "port {port} that it was given is held by another process")
+            }
+            Self::Stopped { killed: false } => f.write_str("it was stopped"),
+            Self::Stopped { killed: true } => {
+                f.write_str("it was stopped, and killed because it did not end in its grace period")
+            }
+            Self::SupervisorLost => f.write_str("its supervisor died, and it with it"),
+        }
+    }
+}
+
+/// Which lines of a log are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogQuery {
+    /// How many of the last lines there are, at most
+    /// [`LOG_TAIL_LINES_MAX`](crate::LOG_TAIL_LINES_MAX).
+    pub tail_lines: usize,
+    /// Whether to go on with what is written, until the server has ended.
+    pub follow: bool,
+}
+
+/// One line of a game server's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was written.
+    pub at: Timestamp,
+    /// By what.
+    pub stream: LogStream,
+    /// The text without its line end; bytes that are no UTF-8 are replaced, a long line is cut.
+    pub text: String,
+}
+
+/// Where a line of a log comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogStream {
+    /// The game server's standard output.
+    Stdout,
+    /// The game server's standard error.
+    Stderr,
+    /// Greenroom.
+    System,
+}
+
+/// What a game server and its descendants use now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usage {
+    /// CPU time since its start, in seconds.
+    pub cpu_seconds: f64,
+    /// Resident memory.
+    pub memory_bytes: u64,
+}
