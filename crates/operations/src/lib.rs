@@ -2,7 +2,9 @@
 
 pub mod clock;
 pub mod context;
+pub mod realtime;
 pub mod servers;
+pub mod tokens;
 
 pub use clock::SteadyClock;
 pub use context::{AppendFailed, Clock, EventSink, Fact};
