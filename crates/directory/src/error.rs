@@ -27,6 +27,18 @@ pub enum DirectoryError {
 }
 
 impl DirectoryError {
+    /// The label of the error in metrics.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Conflict(_) => "conflict",
+            Self::Busy => "busy",
+            Self::Unavailable(_) => "unavailable",
+            Self::OutcomeUnknown(_) => "outcome_unknown",
+            Self::TooLarge(_) => "too_large",
+            Self::Malformed(_) => "malformed",
+        }
+    }
+
     /// Whether the same call can be expected to succeed later without anything being changed about it.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -34,4 +46,17 @@ impl DirectoryError {
             Self::Conflict(_) | Self::OutcomeUnknown(_) | Self::TooLarge(_) | Self::Malformed(_) => false,
         }
     }
+}
+
+/// Why a directory could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database could not be opened, or is from a newer Greenroom.
+    #[error(transparent)]
+    Database(#[from] greenroom_sqlite::OpenError),
+    /// The database holds something that no Greenroom writes.
+    #[error(
+        "the directory's database is damaged: {0}; restore it from a backup, or move it away to begin anew"
+    )]
+    Damaged(&'static str),
 }

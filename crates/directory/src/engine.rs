@@ -1,0 +1,78 @@
+//! What an engine of the directory is: the contract behind [`Directory`](crate::Directory).
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{Change, DirectoryError, Document, Key, Kind, Partition, Revision, Subscription, Watch};
+
+/// An engine: keeps documents, tells of their changes, carries messages. The handle has checked
+/// keys, sizes and duplicates before it calls.
+///
+/// # Order
+///
+/// The commits of one partition stand in one order; each change takes the next free revision.
+/// Between partitions there is no order. A commit whose answer came before another was sent
+/// stands before it. A watcher sees the changes of a partition in that order, except that a
+/// state it was not yet told is replaced, in its place, by the newer state of the same document,
+/// and that passing documents do not wait for kept ones.
+///
+/// # Durability
+///
+/// A commit with a kept document is answered, and shown to watchers, only when it survives the
+/// death of this process. Between, reads may or may not see it; if they do and it then fails, it
+/// is gone from them, along with every later commit of the partition that was not yet answered:
+/// those fail too. No watcher is ever shown what was not answered as applied (or as unknown).
+/// Passing documents need survive nothing but are shown to all while they last.
+///
+/// # What a retry does
+///
+/// * [`Conflict`](DirectoryError::Conflict), [`Busy`](DirectoryError::Busy),
+///   [`Unavailable`](DirectoryError::Unavailable): nothing was applied; the same commit may be sent
+///   again.
+/// * [`OutcomeUnknown`](DirectoryError::OutcomeUnknown): applied whole or not at all, and possibly
+///   still on its way. The same commit sent again with [`Expected::At`](crate::Expected::At) or
+///   [`Expected::Absent`](crate::Expected::Absent) cannot apply twice: it answers `Conflict` if the
+///   first one was applied. With [`Expected::Any`](crate::Expected::Any) it is written again, under
+///   a new revision.
+/// * A caller that drops the future of a commit does not take the commit back.
+///
+/// # How it maps to NATS JetStream (2.12 or newer; each promise is tried in `tests/nats_probe.rs`)
+///
+/// One stream `KV_<partition>` a partition with last-value retention (`max_msgs_per_subject = 1`),
+/// `allow_atomic`, `allow_msg_ttl`; a document at the subject `$KV.<partition>.<kind>.<id>`;
+/// passing kinds in a second, memory-backed stream, so that a commit that mixes both classes
+/// writes its passing part when the kept one was acknowledged.
+#[async_trait]
+pub(crate) trait Engine: Send + Sync + 'static {
+    /// The newest state of the document, unless it was deleted or has expired.
+    async fn get(&self, key: &Key) -> Result<Option<Document>, DirectoryError>;
+
+    /// The documents of `kind`, of one partition ordered by id, or of all, ordered by partition
+    /// and id. Not a snapshot of one moment on every engine.
+    async fn list(&self, partition: Option<&Partition>, kind: Kind) -> Result<Vec<Document>, DirectoryError>;
+
+    /// Applies all changes or none.
+    async fn commit(
+        &self,
+        partition: &Partition,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Revision>, DirectoryError>;
+
+    /// Tells the acknowledged state of all documents of `kinds`, then
+    /// [`Notice::Current`](crate::Notice::Current), then changes, conflated by key.
+    async fn watch(&self, kinds: &[Kind]) -> Result<Watch, DirectoryError>;
+
+    /// Sends to whoever is subscribed to exactly this subject now. At most once.
+    async fn publish(&self, subject: &str, payload: Bytes) -> Result<(), DirectoryError>;
+
+    /// Receives what is published to exactly this subject from now on, in the order of each
+    /// publisher.
+    async fn subscribe(&self, subject: &str) -> Result<Subscription, DirectoryError>;
+
+    /// Waits for what was sent, then ends watches and subscriptions. Every later call answers
+    /// `Unavailable`.
+    async fn close(&self);
+
+    /// How often the engine has committed to its store.
+    fn commits(&self) -> u64;
+}
