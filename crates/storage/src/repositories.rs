@@ -1,0 +1,40 @@
+//! Repositories: one for each kind of record. They make statements and read rows; they know no
+//! engine. What has to be combined is offered as a part (`…_unit`).
+
+macro_rules! repository {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name<'a> {
+            pub(crate) storage: &'a crate::Storage,
+        }
+    };
+}
+
+mod admins;
+mod jobs;
+mod keys;
+mod matches;
+mod players;
+mod secrets;
+mod servers;
+mod sessions;
+mod studios;
+
+pub use admins::{Admin, AdminRole, AdminSession, Admins, AuditEntry, NewAudit};
+pub use jobs::{CLAIM_JOBS_MAX, Job, JobCounts, JobState, Jobs, NewJob};
+pub use keys::{ApiKey, ApiKeys, KeyPermissions, NewApiKey};
+pub use matches::{MatchPlayer, MatchRecord, Matches, PlayedMatch, Position};
+pub use players::{Ban, BannedPlayer, DiscordProfile, Identity, NewPlayer, Player, Players};
+pub use secrets::Secrets;
+pub use servers::{ServerFilter, ServerRecord, Servers};
+pub use sessions::{NewSession, Rotation, Session, Sessions};
+pub use studios::{StudioRecord, Studios};
+
+fn to_json(value: &impl serde::Serialize) -> Result<String, crate::StorageError> {
+    serde_json::to_string(value).map_err(|error| crate::StorageError::corrupt(error.to_string()))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, crate::StorageError> {
+    serde_json::from_str(text).map_err(|error| crate::StorageError::corrupt(error.to_string()))
+}
