@@ -1,4 +1,6 @@
 //! The rules of Greenroom: plain data and functions that are given `now` and randomness and return
 //! the new state and its effects. No async, no clock, no I/O.
 
+pub mod fleet;
+pub mod server;
 pub mod settings;
