@@ -2,5 +2,9 @@
 //! the new state and its effects. No async, no clock, no I/O.
 
 pub mod fleet;
+pub mod ids;
+pub mod lobby;
+pub mod matches;
 pub mod server;
 pub mod settings;
+pub mod text;
