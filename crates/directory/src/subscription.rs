@@ -124,7 +124,9 @@ impl Hub {
     /// Ends every subscription, once it has handed out what it holds.
     pub(crate) fn close(&self) {
         for (_, queues) in self.subjects.write().drain() {
-            queues.iter().for_each(|queue| queue.close());
+            for queue in queues {
+                queue.close();
+            }
         }
     }
 
