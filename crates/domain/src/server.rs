@@ -16,16 +16,11 @@ mod next;
 #[cfg(test)]
 mod tests;
 
+pub use greenroom_protocol::hosting::ServerState;
 pub use next::{Seen, Step};
 
 /// Most entries of a server's state history. Further ones replace the last.
 pub const HISTORY_MAX: usize = 32;
-
-/// Longest payload of an allocation, in bytes.
-pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
-
-/// Longest payload that is also handed over in the environment, in bytes.
-pub const PAYLOAD_ENVIRONMENT_BYTES_MAX: usize = 32 * 1024;
 
 /// Most of a server's last log lines that are kept with its exit.
 pub const LAST_LINES_MAX: usize = 20;
@@ -41,50 +36,6 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 
 /// Characters of generated ids and names: lower case without look-alikes.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-
-/// Where a server stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServerState {
-    /// Asked for; not yet ready for players.
-    Starting,
-    /// Stands ready and is nobody's.
-    Ready,
-    /// Given to an allocation and ready for players.
-    Allocated,
-    /// Told to end.
-    Stopping,
-    /// Ended: see [`Server::exit`].
-    Ended,
-    /// Vanished without telling how it ended.
-    Lost,
-}
-
-impl ServerState {
-    /// Every state, in the order of a life.
-    pub const ALL: [Self; 6] =
-        [Self::Starting, Self::Ready, Self::Allocated, Self::Stopping, Self::Ended, Self::Lost];
-
-    /// The state as it is written on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Allocated => "allocated",
-            Self::Stopping => "stopping",
-            Self::Ended => "ended",
-            Self::Lost => "lost",
-        }
-    }
-
-    /// Whether it takes up one of the servers that may run.
-    pub const fn is_running(self) -> bool {
-        match self {
-            Self::Starting | Self::Ready | Self::Allocated | Self::Stopping => true,
-            Self::Ended | Self::Lost => false,
-        }
-    }
-}
 
 /// Why a server was started. A warm one that is given to an allocation stays `Warm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,7 +240,7 @@ pub struct Server {
     pub state: ServerState,
     /// How it came there, oldest first; at most [`HISTORY_MAX`].
     pub history: Vec<Passage>,
-    /// Its ports, the first being the one that players are told; empty until it was started.
+    /// Its ports, the first being the one that players are told; empty until it was ready.
     pub ports: Vec<ServerPort>,
     /// Whom it was given to.
     pub allocation: Option<Allocation>,
@@ -381,7 +332,7 @@ impl Server {
         &self.birth.id
     }
 
-    /// The port that players are told; none until it was started.
+    /// The port that players are told; none until it was ready.
     pub fn port(&self) -> Option<u16> {
         self.ports.first().map(|port| port.port)
     }
@@ -396,9 +347,10 @@ impl Server {
         self.allocation.is_none() && matches!(self.state, ServerState::Starting | ServerState::Ready)
     }
 
-    /// Whether its allocation was answered, or could have been.
+    /// Whether its allocation was answered, or could have been: it was ready and has its payload.
     pub fn was_given(&self) -> bool {
-        self.allocated_at.is_some()
+        let told = self.allocation.as_ref().is_some_and(|allocation| allocation.payload_delivered);
+        told && self.allocated_at.is_some()
     }
 
     /// Gives a warm server away. One that still starts is the allocation's as soon as it is ready.
@@ -429,8 +381,7 @@ impl Server {
 
     /// The idempotency document that must go, because the allocation failed: failures are not remembered.
     pub fn forgotten_idempotency(&self) -> Option<&str> {
-        let failed = !self.was_given()
-            && matches!(self.state, ServerState::Stopping | ServerState::Ended | ServerState::Lost);
+        let failed = !self.was_given() && self.state >= ServerState::Stopping;
         self.allocation.as_ref().filter(|_| failed)?.idempotency.as_deref()
     }
 

@@ -260,7 +260,7 @@ struct World {
 
 impl World {
     fn limits(&self) -> Limits {
-        let running = self.servers.iter().filter(|server| server.state.is_running()).count() as u32;
+        let running = self.servers.iter().filter(|server| !server.state.is_final()).count() as u32;
         Limits {
             game_max: self.game_max,
             game_running: running,

@@ -130,6 +130,20 @@ fn a_warm_server_is_given_once() {
 }
 
 #[test]
+fn a_warm_server_that_dies_before_it_has_its_payload_was_not_given() {
+    let mut server = warm_ready();
+    server.allocate(allocation(), at(7)).unwrap();
+    assert!(!server.was_given());
+    assert_eq!(server.forgotten_idempotency(), None, "it may still be");
+    let told = committed(server.next(&Seen::Ready, 3, at(8)));
+    assert!(told.was_given());
+    let told = committed(told.next(&Seen::Missing, 3, at(9)));
+    assert_eq!(told.forgotten_idempotency(), None, "one that ended since is still answered");
+    let untold = committed(server.next(&Seen::Missing, 3, at(9)));
+    assert_eq!(untold.forgotten_idempotency(), Some("k1"));
+}
+
+#[test]
 fn a_warm_server_given_while_it_starts_is_allocated_when_it_is_ready() {
     let mut server = Server::new(birth(Purpose::Warm), "hash".into(), None);
     server.allocate(allocation(), at(1)).unwrap();
@@ -270,7 +284,7 @@ proptest! {
             prop_assert_eq!(server.history.last().unwrap().state, server.state);
             prop_assert_eq!(server.state == ServerState::Allocated && server.allocation.is_none(), false);
             prop_assert!(server.pending.len() <= 2);
-            if !server.state.is_running() {
+            if server.state.is_final() {
                 let told = appended.iter().copied().chain(server.pending.iter().map(|fact| fact.kind));
                 let ends = told.filter(|kind| *kind != FactKind::Started).count();
                 prop_assert_eq!(ends, usize::from(server.ready_at.is_some()), "the end is told once iff it was ready");
