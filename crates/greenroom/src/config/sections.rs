@@ -1,0 +1,246 @@
+//! Every setting there is: its form, its default, and what it means.
+
+use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use greenroom_domain::settings::{PortProtocol, ProviderKind, Readiness, WarmPayload};
+use greenroom_protocol::{GameId, RegionId, StudioId};
+
+use super::{
+    network::Network,
+    reader::section_of,
+    value::{Bytes, LogFormat, ProxyHeader, Rate},
+};
+
+section_of! {
+    /// The installation: where it listens, and where it keeps what it knows.
+    Root {
+        /// Where Greenroom listens: one port serves everything.
+        /// Port 0 takes a free one. Nothing beyond this machine reaches it unless you say so here.
+        listen: SocketAddr = "127.0.0.1:4700";
+        /// The address that players reach game servers at: an IP address or a host name.
+        public_address: String = "127.0.0.1";
+        /// Where game servers on this machine reach Greenroom, such as "http://127.0.0.1:4700".
+        /// Made of `listen` unless set.
+        internal_url: Option<String> = none;
+        /// The folder that holds everything. Made at the first start; one Greenroom at a time may use it.
+        data_dir: PathBuf = "greenroom-data";
+        /// The game that a request means that names none, where no game's `hosts` has its host.
+        /// Not needed while there is one game.
+        default_game: Option<GameId> = none;
+        /// How long a stop may take before what is still going on is cut off.
+        shutdown_timeout: Duration = "20s";
+    }
+    below {
+        log: Log;
+        auth: Auth;
+        console: Console;
+        limits: Limits;
+        trusted_proxies: TrustedProxies;
+        studios: BTreeMap<StudioId, Studio>;
+        games: BTreeMap<GameId, Game>;
+    }
+}
+
+section_of! {
+    /// What is logged, on standard error.
+    Log {
+        /// Lines for people, or one JSON object a line.
+        format: LogFormat = "text";
+        /// The least severe level that is logged: error, warn, info, debug or trace; per part of the program
+        /// after a comma, such as "info,greenroom_fleet=debug".
+        level: String = "info";
+    }
+}
+
+section_of! {
+    /// How players sign in.
+    Auth {
+        /// How long an access token is good.
+        access_token_ttl: Duration = "30d";
+        /// How long a refresh token is good; each use gives a new one.
+        refresh_token_ttl: Duration = "90d";
+        /// The Discord application whose tokens are accepted. Unset: those of any application.
+        discord_application_id: Option<String> = none;
+        /// Where Discord's interface is.
+        discord_base_url: String = "https://discord.com";
+    }
+    secrets {
+        /// The key that signs players' access tokens, at least 16 bytes. Unset, the environment's JWT_SECRET
+        /// is taken; without that, one is made at the first start and kept in the data folder.
+        jwt_secret;
+    }
+}
+
+section_of! {
+    /// The web pages for operators, under `/console`.
+    Console {
+        /// Whether they are served.
+        enabled: bool = true;
+        /// How long an operator stays signed in without doing anything.
+        session_ttl: Duration = "12h";
+    }
+}
+
+section_of! {
+    /// What one caller may ask of Greenroom. A rate is so many at once, and as many again per period;
+    /// what is over it is refused with 429, or `Too many messages` in a socket.
+    Limits {
+        /// Requests of one client address that carry no API key.
+        requests_per_address: Rate = "100/s";
+        /// Sign-ins and new accounts of one client address.
+        sign_ins_per_address: Rate = "120/min";
+        /// Attempts of one client address to sign in to the console.
+        admin_sign_ins_per_address: Rate = "10/min";
+        /// Requests of one player.
+        requests_per_player: Rate = "50/s";
+        /// Messages of one player over its sockets.
+        messages_per_player: Rate = "30/s";
+        /// Requests with one API key.
+        requests_per_key: Rate = "200/s";
+        /// Requests of one game server.
+        requests_per_server: Rate = "100/s";
+        /// Sockets open at once.
+        sockets_max: u32 = 20000;
+        /// Sockets of one client address open at once.
+        sockets_per_address_max: u32 = 512;
+        /// Sockets of one player open at once; the oldest is closed for a new one.
+        sockets_per_player_max: u32 = 8;
+        /// Lobbies of one game at once.
+        lobbies_per_game_max: u32 = 10000;
+        /// Largest body of a request.
+        body_max: Bytes = "1MiB";
+        /// Largest message over a player's socket.
+        message_max: Bytes = "64KiB";
+    }
+}
+
+section_of! {
+    /// Proxies in front of Greenroom whose word about a client's address is taken. None unless set:
+    /// a header that anybody can send proves nothing.
+    TrustedProxies {
+        /// The proxies' own addresses and networks.
+        addresses: Vec<Network> = [];
+        /// The header that they set.
+        header: ProxyHeader = "x-forwarded-for";
+        /// How many proxies stand in a row: so many entries from the header's end stands the client.
+        hops: u32 = 1;
+    }
+}
+
+section_of! {
+    /// A studio: owns games, has limits, is isolated from every other studio.
+    Studio {
+        /// Most game servers of all its games at once.
+        servers_max: u32 = 100;
+        /// Most bytes of its history; at this, the oldest events go.
+        events_bytes_max: Bytes = "10GiB";
+        /// Most events of its history; at this, the oldest go.
+        events_max: u64 = 100000000;
+        /// The age at which events go. Unset: none.
+        events_age_max: Option<Duration> = none;
+        /// Most durable consumers of its history.
+        consumers_max: u32 = 100;
+    }
+}
+
+section_of! {
+    /// A game of a studio.
+    Game {
+        /// The studio that owns it.
+        studio: StudioId = required;
+        /// Host names whose requests mean this game where a path names none.
+        hosts: Vec<String> = [];
+    }
+    below {
+        lobby: Lobby;
+        fleet: Option<Fleet>;
+    }
+}
+
+section_of! {
+    /// How the game's lobbies behave.
+    Lobby {
+        /// Most members of one team. Unset: only `members_max` bounds joins, and bots fill to 2.
+        team_size: Option<u32> = none;
+        /// Most members of a lobby, bots included.
+        members_max: u32 = 64;
+        /// How long the place of a member whose connection broke is kept.
+        grace: Duration = "30s";
+        /// How long a match is remembered for players who come back, at the longest.
+        match_max: Duration = "4h";
+    }
+}
+
+section_of! {
+    /// The game's dedicated servers. Left out: it has none.
+    Fleet {
+        /// What starts them: processes on this machine.
+        provider: ProviderKind = "process";
+        /// The program and its arguments, one text each; no shell is between. In them, `{port}` and
+        /// `{port:<name>}` are ports, `{name}` is the server's unique name, `{title}` the players' text for it,
+        /// `{id}` its id, `{version}` the version below, `{public_address}` the address above, `{region}` its
+        /// region, `{greenroom}` Greenroom's own program.
+        command: Vec<String> = required;
+        /// Further environment, with the same `{…}`. Beside it a server has PATH, HOME, LANG and GREENROOM_…,
+        /// and nothing else.
+        environment: BTreeMap<String, String> = {};
+        /// The folder that it runs in. Unset: a folder of its own, below the data folder.
+        working_dir: Option<String> = none;
+        /// Where its ports come from, those that are not fixed.
+        port_range: RangeInclusive<u16> = "7000-7999";
+        /// When it counts as ready for players: "listening" once it holds every port it was given,
+        /// "log:<regular expression>" once a line of its output matches, "after:<duration>" after a time.
+        ready: Readiness = "listening";
+        /// How long it may take until it is ready.
+        ready_timeout: Duration = "30s";
+        /// How often a start is tried before the request for a server fails.
+        start_tries_max: u32 = 3;
+        /// How long it has between being asked to stop (SIGTERM) and being made to (SIGKILL).
+        stop_grace: Duration = "10s";
+        /// How many stand ready ahead of demand. Above 0, `warm_payload` must be set.
+        ready_min: u32 = 0;
+        /// How many may run at once, starting and stopping ones included.
+        running_max: u32 = 20;
+        /// How a server that stood ready learns its payload: "file" by the file that GREENROOM_PAYLOAD_FILE
+        /// names, "ignore" if it needs none.
+        warm_payload: Option<WarmPayload> = none;
+        /// The version in `{version}`. A new one replaces the servers that stand ready.
+        version: String = "1";
+        /// The regions that it runs in; the first is the default.
+        regions: Vec<RegionId> = ["local"];
+        /// The size at which its log is rotated; one old part is kept.
+        log_max: Bytes = "16MiB";
+        /// How long the log and the state of an ended server are kept.
+        ended_keep: Duration = "1d";
+    }
+    below {
+        ports: Vec<Port>;
+        limits: ServerLimits;
+    }
+}
+
+section_of! {
+    /// A port that a server is given. The first of the list is the one that players are told.
+    Port {
+        /// Its name, for `{port:<name>}` and the environment's GREENROOM_PORT_<NAME>.
+        name: String = required;
+        /// What the server binds on it.
+        protocol: PortProtocol = required;
+        /// How many consecutive ports; the name means the first.
+        count: u16 = 1;
+        /// A fixed number instead of one from the range.
+        fixed: Option<u16> = none;
+    }
+}
+
+section_of! {
+    /// What one server may use, where the system can hold it to it. Left out: what the system gives.
+    ServerLimits {
+        /// Memory.
+        memory: Option<Bytes> = none;
+        /// CPU, in cores.
+        cpu: Option<f64> = none;
+        /// Open files and sockets.
+        descriptors: Option<u64> = none;
+    }
+}

@@ -1,0 +1,263 @@
+use std::{fs, path::PathBuf, time::Duration};
+
+use greenroom_domain::settings::{PortProtocol, ProviderKind, Readiness, WarmPayload};
+use greenroom_protocol::{GameId, StudioId};
+use secrecy::ExposeSecret;
+
+use super::*;
+
+fn parsed(text: &str, environment: impl Into<Environment>) -> Config {
+    Config::parse(text, "the test", &environment.into()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn errors(text: &str) -> Vec<String> {
+    let errors = Config::parse(text, "the test", &Environment::default()).expect_err("it should be refused");
+    errors.errors.iter().map(ToString::to_string).collect()
+}
+
+/// `DEFAULT` with `line` in place of the line of the fleet that begins with the same key.
+fn fleet(line: &str) -> String {
+    let key = line.split('=').next().unwrap().trim();
+    let kept: Vec<_> = DEFAULT.lines().filter(|old| old.split('=').next().unwrap().trim() != key).collect();
+    format!("{}\n{line}\n", kept.join("\n"))
+}
+
+/// The one error that `line` makes in the fleet.
+fn fleet_error(line: &str) -> String {
+    let errors = errors(&fleet(line));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    errors.into_iter().next().unwrap()
+}
+
+#[test]
+fn the_default_is_what_it_says() {
+    let config = parsed(DEFAULT, []);
+    let settings = config.settings("127.0.0.1:4700".parse().unwrap());
+    let game = &settings.games[&GameId::new("skirmish").unwrap()];
+    let fleet = game.fleet.as_ref().unwrap();
+
+    assert_eq!(settings.internal_url, "http://127.0.0.1:4700");
+    assert_eq!(settings.default_game, Some(game.id.clone()));
+    assert!(settings.studios.contains_key(&StudioId::new("demo").unwrap()));
+    assert_eq!((game.lobby.team_size, game.lobby.members_max), (Some(4), 8));
+    assert_eq!(game.lobby.grace, Duration::from_secs(30));
+    assert_eq!((fleet.provider, fleet.ports.len()), (ProviderKind::Process, 1));
+    assert_eq!((fleet.ports[0].protocol, fleet.ports[0].count), (PortProtocol::Tcp, 1));
+    assert_eq!((fleet.port_range.clone(), fleet.ready.clone()), (7000..=7999, Readiness::Listening));
+    assert_eq!((fleet.ready_min, fleet.running_max, fleet.warm_payload), (0, 20, WarmPayload::Ignore));
+    assert_eq!(config.root.data_dir, PathBuf::from("greenroom-data"));
+}
+
+#[test]
+fn port_zero_and_every_address_become_a_url_that_can_be_reached() {
+    let config = parsed("listen = \"0.0.0.0:0\"", []);
+    assert_eq!(config.settings("0.0.0.0:4801".parse().unwrap()).internal_url, "http://127.0.0.1:4801");
+    assert_eq!(config.settings("[::]:4801".parse().unwrap()).internal_url, "http://[::1]:4801");
+    let config = parsed("internal_url = \"http://games.internal:80\"", []);
+    assert_eq!(config.settings("0.0.0.0:4801".parse().unwrap()).internal_url, "http://games.internal:80");
+}
+
+#[test]
+fn every_default_of_the_declarations_reads() {
+    // A default that does not read makes its section absent without an error.
+    let context = &mut Context::default();
+    assert!(reader::section::<sections::Root>(context, "", Table::new()).is_some());
+    let game = "studio = \"demo\"".parse().unwrap();
+    assert!(reader::section::<sections::Game>(context, "", game).is_some());
+    let fleet = "command = [\"a\"]".parse().unwrap();
+    assert!(reader::section::<sections::Fleet>(context, "", fleet).is_some());
+    let port = "name = \"a\"\nprotocol = \"udp\"".parse().unwrap();
+    assert!(reader::section::<sections::Port>(context, "", port).is_some());
+    assert!(reader::section::<sections::Studio>(context, "", Table::new()).is_some());
+    assert_eq!(context.errors, []);
+}
+
+#[test]
+fn all_errors_are_told_at_once_each_with_its_path() {
+    let text = r#"
+        listen = "everywhere"
+        dafault_game = "skirmish"
+        default_game = 7
+
+        [log]
+        format = "xml"
+
+        [games.skirmish.lobby]
+        grace = "30"
+        members_max = -1
+
+        [games.skirmish.fleet]
+        command = "run"
+        ready = "sdk"
+        ports = [{ name = "default" }, 5]
+    "#;
+    assert_eq!(
+        errors(text),
+        [
+            r#"listen: "everywhere" is none; expected an IP address and a port, such as "127.0.0.1:4700""#,
+            "default_game: it is a whole number; expected an id: 1 to 128 characters out of A-Z, a-z, 0-9, _ and -",
+            r#"log.format: "xml" is no format of log lines; expected "text" or "json""#,
+            "games.skirmish.studio: it is missing; expected an id: 1 to 128 characters out of A-Z, a-z, 0-9, _ and -",
+            "games.skirmish.lobby.members_max: it is -1; expected a whole number from 0 to 4294967295",
+            r#"games.skirmish.lobby.grace: "30" has no unit: write "30s" for seconds; expected a duration, such as "500ms", "30s", "4h" or "30d""#,
+            r#"games.skirmish.fleet.command: it is a text; expected a list of texts, such as ["a", "b"]"#,
+            r#"games.skirmish.fleet.ready: "sdk" is not there yet: this version has no endpoint for game servers' SDKs. Most servers are ready when they listen: write "listening"; expected "listening", "log:<regular expression>" or "after:<duration>""#,
+            r#"games.skirmish.fleet.ports[0].protocol: it is missing; expected "tcp", "udp" or "tcp+udp""#,
+            "games.skirmish.fleet.ports[1]: it is a whole number; expected a table",
+            "dafault_game: there is no such setting; did you mean `default_game`?",
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_names_the_place() {
+    let errors = errors("listen = \"127.0.0.1:4700\"\ngames = [\n");
+    assert!(errors[0].starts_with("line "), "{errors:?}");
+    assert!(errors[0].contains("is no TOML: "), "{errors:?}");
+}
+
+#[test]
+fn what_is_not_there_yet_says_so() {
+    assert!(fleet_error("ready = \"health\"").contains("not there yet"));
+    assert!(fleet_error("provider = \"docker\"").contains("not there yet"));
+    assert!(fleet_error("warm_payload = \"sdk\"").contains("not there yet"));
+}
+
+#[test]
+fn settings_that_do_not_fit_together_are_refused() {
+    for (line, expected) in [
+        ("ready_min = 2", "games.skirmish.fleet.warm_payload: it is missing, and ready_min is 2"),
+        ("command = []", "games.skirmish.fleet.command: it names no program"),
+        ("command = [\" \"]", "games.skirmish.fleet.command: it names no program"),
+        ("ports = []", "games.skirmish.fleet.ports: it is missing or empty"),
+        ("port_range = \"7000-7009\"", "games.skirmish.fleet.port_range: it has 10 ports"),
+        ("port_range = \"4000-5000\"", "games.skirmish.fleet.port_range: Greenroom's own port 4700 is in it"),
+        (
+            "port_range = \"8000-7000\"",
+            "games.skirmish.fleet.port_range: \"8000-7000\" ends before it begins",
+        ),
+        ("running_max = 0", "games.skirmish.fleet.running_max: it is 0"),
+        ("ready_timeout = \"0s\"", "games.skirmish.fleet.ready_timeout: it is 0s"),
+        ("log_max = \"1KiB\"", "games.skirmish.fleet.log_max: it is 1024 bytes"),
+        (
+            "ready = \"log:(\"",
+            "games.skirmish.fleet.ready: \"log:(\" has a regular expression that does not parse",
+        ),
+        ("ready = \"after:soon\"", "games.skirmish.fleet.ready: \"after:soon\" has a time that is none"),
+        ("regions = []", "games.skirmish.fleet.regions: it is empty"),
+        ("regions = [\"a\", \"a\"]", "games.skirmish.fleet.regions: a region is in it twice"),
+        ("working_dir = \"/nowhere/at/all\"", "games.skirmish.fleet.working_dir: there is no such folder"),
+        (
+            "environment = { GREENROOM_URL = \"x\" }",
+            "games.skirmish.fleet.environment.GREENROOM_URL: names that begin",
+        ),
+        ("limits = { memory = \"1KiB\" }", "games.skirmish.fleet.limits.memory: it is less than 1MiB"),
+        (
+            "ports = [{ name = \"a\", protocol = \"tcp\" }, { name = \"a\", protocol = \"udp\" }]",
+            "games.skirmish.fleet.ports[1].name: \"a\" is there twice",
+        ),
+        (
+            "ports = [{ name = \"a\", protocol = \"tcp\", fixed = 9000 }]",
+            "games.skirmish.fleet.ports[0].fixed: only one server can have a fixed port",
+        ),
+    ] {
+        let found = fleet_error(line);
+        assert!(found.starts_with(expected), "{line}: {found}");
+    }
+    assert!(errors("default_game = \"chess\"")[0].starts_with("default_game: there is no such game"));
+    assert!(errors("[games.a]\nstudio = \"b\"")[0].starts_with("games.a.studio: there is no studio b"));
+    let twice =
+        "[studios.s]\n[games.a]\nstudio = \"s\"\nhosts = [\"x\"]\n[games.b]\nstudio = \"s\"\nhosts = [\"X\"]";
+    assert_eq!(errors(twice), ["games.b.hosts: x is game a's already; expected one of its own"]);
+}
+
+#[test]
+fn ready_min_with_a_way_to_hand_over_the_payload_is_right() {
+    let text = format!("{}warm_payload = \"file\"\n", fleet("ready_min = 2"));
+    let config = parsed(&text, []);
+    let fleet = config.root.games[&GameId::new("skirmish").unwrap()].fleet.as_ref().unwrap();
+    assert_eq!((fleet.ready_min, fleet.warm_payload), (2, Some(WarmPayload::File)));
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let config = parsed(
+        DEFAULT,
+        [
+            ("GREENROOM_LISTEN", "127.0.0.1:9"),
+            ("GREENROOM_GAMES__SKIRMISH__FLEET__RUNNING_MAX", "3"),
+            ("GREENROOM_GAMES__SKIRMISH__FLEET__VERSION", "2"),
+            ("GREENROOM_GAMES__SKIRMISH__HOSTS", "[\"play.example\"]"),
+            ("GREENROOM_URL", "of the command line"),
+        ],
+    );
+    let game = &config.root.games[&GameId::new("skirmish").unwrap()];
+    let fleet = game.fleet.as_ref().unwrap();
+    assert_eq!(config.root.listen, "127.0.0.1:9".parse().unwrap());
+    assert_eq!((fleet.running_max, fleet.version.as_str()), (3, "2"));
+    assert_eq!(game.hosts, ["play.example"]);
+}
+
+#[test]
+fn an_error_of_the_environment_names_the_variable() {
+    let environment = [("GREENROOM_LISTEN", "nowhere"), ("GREENROOM_LISTN", "127.0.0.1:9")].into();
+    let errors = Config::parse("", "the test", &environment).unwrap_err();
+    let told: Vec<_> = errors.errors.iter().map(ToString::to_string).collect();
+    assert!(told[0].starts_with("listen: \"nowhere\" is none"), "{told:?}");
+    assert!(told[0].ends_with("(it was set by the environment's GREENROOM_LISTEN)"), "{told:?}");
+    assert!(told[1].starts_with("listn: there is no such setting; did you mean `listen`?"), "{told:?}");
+}
+
+#[test]
+fn secrets_come_from_a_value_a_file_or_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    fs::write(&file, "out of the very file\n").unwrap();
+    let from_file = format!("[auth]\njwt_secret = {{ file = {:?} }}", file.to_str().unwrap());
+    for (text, expected) in [
+        ("[auth]\njwt_secret = \"written into the file\"", "written into the file"),
+        ("[auth]\njwt_secret = { env = \"A_SECRET\" }", "out of a variable"),
+        (from_file.as_str(), "out of the very file"),
+        ("", "the contract's variable"),
+    ] {
+        let config =
+            parsed(text, [("A_SECRET", "out of a variable"), ("JWT_SECRET", "the contract's variable")]);
+        assert_eq!(config.jwt_secret().unwrap().expose_secret(), expected, "{text}");
+        assert!(!format!("{config:?}").contains(expected));
+    }
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_is_told_without_it() {
+    for (secret, expected) in [
+        ("\"short\"", "it is too short to be safe"),
+        ("\"\"", "it is empty"),
+        ("{ env = \"NOT_SET\" }", "the environment has no NOT_SET"),
+        ("{ file = \"/no/such/file\" }", "the file /no/such/file cannot be read"),
+        ("{ fil = \"x\" }", "it is a table"),
+        ("5", "it is a whole number"),
+    ] {
+        let errors = errors(&format!("[auth]\njwt_secret = {secret}"));
+        assert!(errors[0].starts_with(&format!("auth.jwt_secret: {expected}")), "{errors:?}");
+        assert!(!errors[0].contains("short\""), "{errors:?}");
+    }
+}
+
+#[test]
+fn networks_contain_their_addresses() {
+    let network: network::Network = "10.1.0.0/16".parse().unwrap();
+    assert!(network.contains("10.1.255.1".parse().unwrap()));
+    assert!(network.contains("::ffff:10.1.0.1".parse().unwrap()));
+    assert!(!network.contains("10.2.0.1".parse().unwrap()));
+    assert!(!network.contains("::1".parse().unwrap()));
+    let all: network::Network = "::/0".parse().unwrap();
+    assert!(all.contains("2001:db8::1".parse().unwrap()));
+    assert!("10.0.0.0/33".parse::<network::Network>().is_err());
+}
+
+#[test]
+fn the_example_loads_as_the_default_does() {
+    let example = parsed(&document::example(), []);
+    let default = parsed(DEFAULT, []);
+    assert_eq!(format!("{:?}", example.root), format!("{:?}", default.root));
+}

@@ -1,0 +1,3 @@
+//! Greenroom, as one binary: commands, configuration, wiring, life cycle.
+
+pub mod config;
