@@ -7,4 +7,5 @@ pub mod lobby;
 pub mod matches;
 pub mod server;
 pub mod settings;
+pub mod template;
 pub mod text;

@@ -75,3 +75,5 @@ fn is_option_sign(c: char) -> bool {
     )
 }
 
+#[cfg(test)]
+mod tests;
