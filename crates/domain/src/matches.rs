@@ -6,7 +6,7 @@ use greenroom_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::lobby::Refusal;
+use crate::lobby::{FreedReason, Refusal};
 
 /// Who is to play: the teams as they were when the match was started.
 ///
@@ -196,6 +196,21 @@ pub struct Seat {
     /// The match it holds a seat of.
     #[serde(rename = "match", default, skip_serializing_if = "Option::is_none")]
     pub match_id: Option<MatchId>,
+    /// How it last went out of a lobby, for who has to tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Departure>,
+}
+
+/// How a player went out of a lobby.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Departure {
+    /// Which lobby.
+    pub lobby: LobbyId,
+    /// Why.
+    pub why: FreedReason,
+    /// Whether the lobby went with it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub gone: bool,
 }
 
 impl Seat {

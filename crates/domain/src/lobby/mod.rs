@@ -380,7 +380,8 @@ pub struct StartMatch {
 }
 
 /// Why a player is no longer in a lobby.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FreedReason {
     /// It left.
     Left,
@@ -463,3 +464,6 @@ impl Lobby {
 const fn is_false(flag: &bool) -> bool {
     !*flag
 }
+
+#[cfg(test)]
+mod tests;
