@@ -155,11 +155,13 @@ fn freed(outcome: &Outcome) -> Vec<(&str, FreedReason)> {
 }
 
 fn subjects(outcome: &Outcome) -> Vec<&str> {
-    let subject = |effect| match effect {
-        Effect::Event(event) => Some(event.subject.as_str()),
-        _ => None,
-    };
-    outcome.effects.iter().filter_map(subject).collect()
+    let mut subjects = vec![];
+    for effect in &outcome.effects {
+        if let Effect::Event(event) = effect {
+            subjects.push(event.subject.as_str());
+        }
+    }
+    subjects
 }
 
 #[test]
