@@ -4,9 +4,13 @@
 //! at its methods.
 #![deny(missing_docs)]
 
+#[cfg(test)]
+mod conformance;
 mod embedded;
 mod engine;
 mod error;
+#[cfg(any(test, feature = "faulty"))]
+mod faulty;
 mod handle;
 mod lease;
 mod limits;
@@ -15,6 +19,8 @@ mod subscription;
 mod watch;
 
 pub use error::{DirectoryError, OpenError};
+#[cfg(any(test, feature = "faulty"))]
+pub use faulty::FaultPlan;
 pub use handle::{Directory, DirectoryConfig};
 pub use limits::{HOLDER_BYTES_MAX, MESSAGE_BYTES_MAX, SUBJECT_BYTES_MAX};
 pub use model::*;

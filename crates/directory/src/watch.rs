@@ -14,6 +14,8 @@ use crate::{Key, Kind, Notice, Revision};
 #[derive(Debug)]
 pub struct Watch {
     mailbox: Arc<Mailbox>,
+    #[cfg(any(test, feature = "faulty"))]
+    repeats: Option<Repeats>,
 }
 
 impl Watch {
@@ -22,8 +24,9 @@ impl Watch {
         loop {
             // Armed before the look, so that a notice between look and wait is not slept through;
             // the mailbox has one reader, for whom `Notify` keeps a permit.
-            let told = self.mailbox.told.notified();
-            let (notice, closed) = self.mailbox.take();
+            let mailbox = Arc::clone(&self.mailbox);
+            let told = mailbox.told.notified();
+            let (notice, closed) = self.take();
             if notice.is_some() || closed {
                 return notice;
             }
@@ -33,9 +36,52 @@ impl Watch {
 
     /// The next notice if there is one already.
     pub fn try_next(&mut self) -> Option<Notice> {
-        self.mailbox.take().0
+        self.take().0
+    }
+
+    #[cfg(not(any(test, feature = "faulty")))]
+    fn take(&mut self) -> (Option<Notice>, bool) {
+        self.mailbox.take()
     }
 }
+
+#[cfg(any(test, feature = "faulty"))]
+mod repeating {
+    use super::{Notice, Watch};
+    use crate::faulty::Dice;
+
+    /// Tells some notices once more.
+    #[derive(Debug)]
+    pub(super) struct Repeats {
+        dice: Dice,
+        percent: u8,
+        last: Option<Notice>,
+    }
+
+    impl Watch {
+        /// The same watch, of which `percent` in a hundred notices come once more.
+        pub(crate) fn repeating(self, dice: Dice, percent: u8) -> Self {
+            Self { repeats: Some(Repeats { dice, percent, last: None }), ..self }
+        }
+
+        pub(super) fn take(&mut self) -> (Option<Notice>, bool) {
+            if let Some(again) = self.repeats.as_mut().and_then(|repeats| repeats.last.take()) {
+                return (Some(again), false);
+            }
+            let (notice, closed) = self.mailbox.take();
+            if let Some(repeats) = &mut self.repeats
+                && matches!(notice, Some(Notice::Put(_) | Notice::Deleted { .. }))
+                && repeats.dice.percent(repeats.percent)
+            {
+                repeats.last.clone_from(&notice);
+            }
+            (notice, closed)
+        }
+    }
+}
+
+#[cfg(any(test, feature = "faulty"))]
+use repeating::Repeats;
 
 /// What an engine writes to. Bounded by the number of distinct keys, as untold states of a key
 /// replace each other.
@@ -118,7 +164,12 @@ impl Watchers {
         mailboxes.retain(|other| other.strong_count() > 0);
         mailboxes.push(Arc::downgrade(&mailbox));
         metrics::gauge!("greenroom_directory_watches").set(mailboxes.len() as f64);
-        (Watch { mailbox: Arc::clone(&mailbox) }, mailbox)
+        let watch = Watch {
+            mailbox: Arc::clone(&mailbox),
+            #[cfg(any(test, feature = "faulty"))]
+            repeats: None,
+        };
+        (watch, mailbox)
     }
 
     /// Shows `notices` to everyone whom they concern. Never waits for a watcher.
