@@ -14,7 +14,7 @@ pub enum Value {
     Integer(i64),
     /// A double.
     Real(f64),
-    /// Text in UTF-8.
+    /// Text in UTF-8, without U+0000: PostgreSQL takes none.
     Text(String),
     /// Bytes.
     Blob(Vec<u8>),

@@ -166,7 +166,7 @@ impl Jobs<'_> {
     ) -> Result<(), StorageError> {
         let update = Statement::new(
             "UPDATE jobs SET lease_holder = NULL, lease_until = NULL, last_error = $1, run_at = $2,
-                    failed_at = CASE WHEN attempts >= attempts_max THEN $3 END
+                    failed_at = CASE WHEN attempts >= attempts_max THEN CAST($3 AS BIGINT) END
              WHERE id = $4 AND lease_holder = $5 AND attempts = $6",
             [
                 error.into(),

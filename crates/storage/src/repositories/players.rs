@@ -260,7 +260,7 @@ impl Players<'_> {
     pub fn ban_unit(&self, id: &PlayerId, ban: &Ban) -> UnitOfWork {
         Statement::new(
             "INSERT INTO bans (player, game, reason, until, at)
-             SELECT id, game, $1, $2, $3 FROM players WHERE id = $4
+             SELECT id, game, $1, CAST($2 AS BIGINT), CAST($3 AS BIGINT) FROM players WHERE id = $4
              ON CONFLICT (player) DO UPDATE
              SET reason = excluded.reason, until = excluded.until, at = excluded.at",
             [(&ban.reason).into(), ban.until.into(), ban.at.into(), id.into()],

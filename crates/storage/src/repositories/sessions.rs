@@ -107,7 +107,8 @@ impl Sessions<'_> {
 
     /// Replaces the refresh token `presented` by `next` if it is the current one of a session that
     /// is live at `now`, and lets the session last until `expires_at`. Of two callers with the same
-    /// token one gets [`Rotation::Rotated`], the other [`Rotation::Reused`].
+    /// token one gets [`Rotation::Rotated`], the other [`Rotation::Reused`]. Repeated with the same
+    /// `next`, as after an unknown outcome, it is the same rotation.
     pub async fn rotate(
         &self,
         id: &SessionId,
@@ -119,7 +120,8 @@ impl Sessions<'_> {
         let unit = UnitOfWork::new()
             .then(Statement::new(
                 "UPDATE sessions SET refresh_hash = $1, previous_hash = $2, expires_at = $3
-                 WHERE id = $4 AND refresh_hash = $2 AND ended_at IS NULL AND expires_at > $5
+                 WHERE id = $4 AND (refresh_hash = $2 OR (refresh_hash = $1 AND previous_hash = $2))
+                   AND ended_at IS NULL AND expires_at > $5
                  RETURNING id, player, game, created_at, expires_at, ended_at, ended_why, user_agent, address",
                 [next.into(), presented.into(), expires_at.into(), id.into(), now.into()],
             ))
