@@ -1,0 +1,1 @@
+//! The browser client: plain files, compiled into the binary.
