@@ -5,8 +5,10 @@
 #![deny(missing_docs)]
 
 pub mod error;
+mod folder;
 pub mod model;
 mod process;
+mod procfs;
 mod provider;
 pub mod supervise;
 

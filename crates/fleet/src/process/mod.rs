@@ -1,21 +1,42 @@
-//! The engine `process`.
+//! The engine `process`: each server a process on this machine, under a supervisor that outlives us.
+//!
+//! What is known of all servers stands in one [`Table`]; a link per living server follows its
+//! supervisor. On disk each server has its [`Folder`].
 
-use std::{path::PathBuf, time::Duration};
+mod adopt;
+mod link;
+mod logs;
+mod ports;
+mod start;
+mod table;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use greenroom_protocol::ServerId;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::{
+    logs::Tail,
+    ports::PortPool,
+    table::{Changes, Entry, Table},
+};
 use crate::{
+    LOG_TAIL_LINES_MAX, SERVERS_MAX,
     error::{OpenError, ProviderError, StartError},
-    model::{LogQuery, Observed, StartSpec, Started, Usage},
+    folder::Folder,
+    model::{LogQuery, Observed, Phase, StartSpec, Started, Usage},
+    procfs::{self, Stat},
     provider::{Engine, LogSource, ObservationSource},
 };
 
 /// How game servers run as processes on this machine.
 #[derive(Clone, Debug)]
 pub struct ProcessConfig {
-    /// Each server has a folder in here, named by its id.
+    /// Each server has a folder in here, named by its id. Only one provider may use it at a time.
     pub servers_dir: PathBuf,
     /// The program whose `supervise_args… <folder>` runs [`supervise::main`](crate::supervise::main).
     pub greenroom: PathBuf,
@@ -23,51 +44,185 @@ pub struct ProcessConfig {
     pub supervise_args: Vec<String>,
 }
 
-pub(crate) struct ProcessEngine;
+/// The handle that ends our side when it is dropped.
+pub(crate) struct ProcessEngine(Arc<Host>);
+
+/// What the tasks of the engine share.
+struct Host {
+    config: ProcessConfig,
+    table: Table,
+    ports: Mutex<PortPool>,
+    /// Starts under way: waited for at shutdown, so that none is left half made.
+    starts: TaskTracker,
+    links: TaskTracker,
+    /// Ends the links.
+    cancel: CancellationToken,
+}
+
+/// Whether a server's start has come to its end, and how.
+type Outcome = watch::Receiver<Option<Result<Started, StartError>>>;
 
 impl ProcessEngine {
-    pub(crate) async fn open(config: ProcessConfig) -> Result<Self, OpenError> {
-        tokio::fs::create_dir_all(&config.servers_dir)
+    pub(crate) async fn open(mut config: ProcessConfig) -> Result<Self, OpenError> {
+        let folder = config.servers_dir.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&config.servers_dir)?;
+            // The folder's name is in the environment of its servers, whatever our own folder was.
+            config.servers_dir = config.servers_dir.canonicalize()?;
+            let ports = PortPool::open(&config.servers_dir.join(".ports"))?;
+            let found = adopt::scan(&config.servers_dir)?;
+            Ok((config, ports, found))
+        });
+        let (config, ports, found) = opened
             .await
-            .map_err(|cause| OpenError::Folder { folder: config.servers_dir, cause })?;
-        Ok(Self)
+            .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
+            .map_err(|cause| OpenError::Folder { folder, cause })?;
+        let host = Arc::new(Host {
+            config,
+            table: Table::new(),
+            ports: Mutex::new(ports),
+            starts: TaskTracker::new(),
+            links: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+        });
+        adopt::take_over(&host, found);
+        Ok(Self(host))
+    }
+}
+
+impl Drop for ProcessEngine {
+    fn drop(&mut self) {
+        self.0.cancel.cancel();
+        self.0.table.close();
     }
 }
 
 #[async_trait]
 impl Engine for ProcessEngine {
-    async fn start(&self, _spec: StartSpec) -> Result<Started, StartError> {
-        Err(StartError::Unavailable("the engine follows in the next commit".into()))
+    async fn start(&self, spec: StartSpec) -> Result<Started, StartError> {
+        let host = &self.0;
+        if host.cancel.is_cancelled() || host.starts.is_closed() {
+            return Err(StartError::Unavailable("Greenroom is about to end and starts nothing more".into()));
+        }
+        let (send, outcome) = watch::channel(None);
+        let (commands_in, commands) = mpsc::channel(link::COMMANDS_MAX);
+        let folder = Folder::new(host.config.servers_dir.join(spec.id.as_str()));
+        let entry = Entry::starting(folder.clone(), spec.labels.clone(), outcome.clone(), commands_in);
+        let outcome = match host.table.claim(&spec.id, entry, SERVERS_MAX)? {
+            Some(known) => known,
+            None => {
+                // On its own, so that it comes to its end when the caller goes away.
+                let start = start::run(Arc::clone(host), folder, spec, commands, send);
+                host.starts.spawn(start);
+                outcome
+            }
+        };
+        wait_for(outcome).await
     }
+
     fn list(&self) -> Vec<Observed> {
-        Vec::new()
+        self.0.table.list()
     }
+
     fn observe(&self) -> Box<dyn ObservationSource> {
-        Box::new(Nothing)
+        Box::new(self.0.table.changes())
     }
-    async fn deliver_payload(&self, id: &ServerId, _payload: &Bytes) -> Result<(), ProviderError> {
-        Err(ProviderError::NotFound(id.clone()))
+
+    async fn deliver_payload(&self, id: &ServerId, payload: &Bytes) -> Result<(), ProviderError> {
+        let folder = self.0.started(id).await?.folder;
+        let payload = payload.clone();
+        blocking("writing the payload file", move || folder.write_payload(&payload)).await
     }
-    async fn stop(&self, id: &ServerId, _grace: Duration) -> Result<(), ProviderError> {
-        Err(ProviderError::NotFound(id.clone()))
+
+    async fn stop(&self, id: &ServerId, grace: Duration) -> Result<(), ProviderError> {
+        let known = self.0.started(id).await?;
+        if !matches!(known.phase, Phase::Ended(_)) {
+            // A full queue means that many stops are on their way already; a closed one, its end.
+            let _on_its_way = known.commands.try_send(grace);
+        }
+        Ok(())
     }
-    async fn logs(&self, id: &ServerId, _query: LogQuery) -> Result<Box<dyn LogSource>, ProviderError> {
-        Err(ProviderError::NotFound(id.clone()))
+
+    async fn logs(&self, id: &ServerId, query: LogQuery) -> Result<Box<dyn LogSource>, ProviderError> {
+        let known = self.0.started(id).await?;
+        let lines = query.tail_lines.min(LOG_TAIL_LINES_MAX);
+        let changes = self.0.table.changes();
+        let tail = blocking("reading the log", move || Tail::open(known.folder, lines)).await?;
+        Ok(Box::new(tail.source(id.clone(), query.follow, changes)))
     }
-    async fn usage(&self, _id: &ServerId) -> Option<Usage> {
-        None
+
+    async fn usage(&self, id: &ServerId) -> Option<Usage> {
+        let supervisor = self.0.table.get(id)?.supervisor?;
+        tokio::task::spawn_blocking(move || usage_below(supervisor)).await.ok()?
     }
+
     async fn forget(&self, id: &ServerId) -> Result<(), ProviderError> {
-        Err(ProviderError::NotFound(id.clone()))
+        let known = self.0.started(id).await?;
+        if !matches!(known.phase, Phase::Ended(_)) {
+            return Err(ProviderError::StillRuns(id.clone()));
+        }
+        blocking("deleting the server's folder", move || known.folder.remove()).await?;
+        self.0.table.remove(id);
+        Ok(())
     }
-    async fn shutdown(&self) {}
+
+    async fn shutdown(&self) {
+        self.0.starts.close();
+        self.0.starts.wait().await;
+        self.0.cancel.cancel();
+        self.0.links.close();
+        self.0.links.wait().await;
+        self.0.table.close();
+    }
 }
 
-struct Nothing;
-
 #[async_trait]
-impl ObservationSource for Nothing {
+impl ObservationSource for Changes {
     async fn next(&mut self) -> Option<Observed> {
-        None
+        self.next_change().await
     }
+}
+
+impl Host {
+    /// What is known of a server once its start has come to its end.
+    async fn started(&self, id: &ServerId) -> Result<Entry, ProviderError> {
+        let unknown = || ProviderError::NotFound(id.clone());
+        let known = self.table.get(id).ok_or_else(unknown)?;
+        wait_for(known.outcome).await.map_err(|_failed| unknown())?;
+        self.table.get(id).ok_or_else(unknown)
+    }
+}
+
+async fn wait_for(mut outcome: Outcome) -> Result<Started, StartError> {
+    match outcome.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(result)) => result.clone(),
+        _ => Err(StartError::Unavailable("the start was broken off".into())),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    action: &'static str,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, ProviderError> {
+    let result = tokio::task::spawn_blocking(work).await;
+    result
+        .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
+        .map_err(|cause| ProviderError::Unavailable { action, cause })
+}
+
+fn usage_below(supervisor: procfs::Identity) -> Option<Usage> {
+    if !supervisor.is_there() {
+        return None;
+    }
+    let (mut ticks, mut pages) = (0, 0);
+    for pid in procfs::descendants(supervisor.pid) {
+        if let Some(stat) = Stat::of(pid) {
+            ticks += stat.cpu_ticks;
+            pages += stat.rss_pages;
+        }
+    }
+    Some(Usage {
+        cpu_seconds: ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
+        memory_bytes: pages * rustix::param::page_size() as u64,
+    })
 }

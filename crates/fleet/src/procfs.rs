@@ -1,0 +1,254 @@
+//! What the system tells of processes and sockets, read from `/proc`.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::{self, BufRead as _, BufReader},
+};
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+/// One process, for good: a process id alone is given again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) pid: i32,
+    /// When it started, in clock ticks since the system's start.
+    pub(crate) start_ticks: u64,
+}
+
+impl Identity {
+    /// The identity of the process that has `pid` now.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        Stat::of(pid).map(|stat| Self { pid, start_ticks: stat.start_ticks })
+    }
+
+    /// Whether this very process is there, be it as a zombie.
+    pub(crate) fn is_there(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+
+    /// Sends `signal` to this very process, if it is there.
+    pub(crate) fn signal(self, signal: Signal) {
+        // The descriptor pins the process, so that the check and the signal mean the same one.
+        let Some(pid) = Pid::from_raw(self.pid) else { return };
+        if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
+            && self.is_there()
+        {
+            let _gone = pidfd_send_signal(pidfd, signal);
+        }
+    }
+}
+
+/// The system's start: process identities are valid only within it.
+pub(crate) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map_or_else(|_| String::new(), |id| id.trim().to_owned())
+}
+
+/// What `/proc/<pid>/stat` tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stat {
+    pub(crate) state: u8,
+    pub(crate) ppid: i32,
+    pub(crate) pgrp: i32,
+    pub(crate) session: i32,
+    pub(crate) cpu_ticks: u64,
+    pub(crate) start_ticks: u64,
+    pub(crate) rss_pages: u64,
+}
+
+impl Stat {
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        // The program's name may hold anything; the last `)` ends it.
+        let end = text.iter().rposition(|b| *b == b')')?;
+        let text = std::str::from_utf8(text.get(end + 2..)?).ok()?;
+        let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
+        Some(Self {
+            state: *fields.first()?.as_bytes().first()?,
+            ppid: fields.get(1)?.parse().ok()?,
+            pgrp: fields.get(2)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
+            // user and system time, its own and that of children it has waited for
+            cpu_ticks: number(11)? + number(12)? + number(13)? + number(14)?,
+            start_ticks: number(19)?,
+            rss_pages: number(21)?,
+        })
+    }
+}
+
+/// Every process id that there is now.
+pub(crate) fn all_pids() -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// All descendants of `root`, without itself; zombies included.
+pub(crate) fn descendants(root: i32) -> Vec<i32> {
+    let mut found = Vec::new();
+    let mut open = vec![root];
+    let mut by_parent: Option<Vec<(i32, i32)>> = None;
+    while let Some(pid) = open.pop() {
+        let from = found.len();
+        if !children(pid, &mut found) {
+            // A kernel without the lists of children: one pass over all processes.
+            let all = by_parent.get_or_insert_with(|| {
+                all_pids().into_iter().filter_map(|p| Some((Stat::of(p)?.ppid, p))).collect()
+            });
+            found.extend(all.iter().filter(|(ppid, _)| *ppid == pid).map(|(_, pid)| *pid));
+        }
+        open.extend_from_slice(&found[from..]);
+    }
+    found
+}
+
+/// Adds the children of all threads of `pid`; false if the system does not tell.
+fn children(pid: i32, into: &mut Vec<i32>) -> bool {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    for task in tasks.flatten() {
+        match fs::read_to_string(task.path().join("children")) {
+            Ok(text) => into.extend(text.split_ascii_whitespace().filter_map(|p| p.parse::<i32>().ok())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // The thread may just have ended; only a living one without the file tells.
+                if task.path().join("stat").exists() {
+                    return false;
+                }
+            }
+            Err(_) => {}
+        }
+    }
+    true
+}
+
+/// Adds the inodes of the sockets that `pid` holds. An error means that its descriptors cannot be
+/// read, not that it is gone.
+pub(crate) fn socket_inodes(pid: i32, into: &mut HashSet<u64>) -> io::Result<()> {
+    let fds = match fs::read_dir(format!("/proc/{pid}/fd")) {
+        Ok(fds) => fds,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+        Err(_) => return Ok(()),
+    };
+    for fd in fds.flatten() {
+        let Ok(link) = fs::read_link(fd.path()) else { continue };
+        let inode = link.to_str().and_then(|l| l.strip_prefix("socket:[")?.strip_suffix(']'));
+        into.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
+    }
+    Ok(())
+}
+
+/// The user that a process runs as. Not the owner of its folder in `/proc`, which is root for a
+/// process that hides its descriptors.
+pub(crate) fn uid_of(pid: i32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    uids.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// A socket on which players could arrive: a listening TCP one, or a bound UDP one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpenSocket {
+    pub(crate) port: u16,
+    pub(crate) uid: u32,
+    pub(crate) inode: u64,
+}
+
+/// The open TCP or UDP sockets of the network that `pid` is in.
+pub(crate) fn open_sockets(pid: i32, udp: bool) -> Vec<OpenSocket> {
+    let mut found = Vec::new();
+    let tables = if udp { ["udp", "udp6"] } else { ["tcp", "tcp6"] };
+    for table in tables {
+        let Ok(file) = File::open(format!("/proc/{pid}/net/{table}")) else { continue };
+        let mut reader = BufReader::new(file);
+        let mut line = String::with_capacity(256);
+        let mut first = true;
+        while matches!(reader.read_line(&mut line), Ok(length) if length > 0) {
+            if !first {
+                match parse_socket(&line, udp) {
+                    Some(Parsed::Open(socket)) => found.push(socket),
+                    // The kernel lists listening sockets before all connections, which may be many.
+                    Some(Parsed::Connection) if !udp => break,
+                    _ => {}
+                }
+            }
+            first = false;
+            line.clear();
+        }
+    }
+    found
+}
+
+enum Parsed {
+    Open(OpenSocket),
+    Connection,
+}
+
+fn parse_socket(line: &str, udp: bool) -> Option<Parsed> {
+    let mut fields = line.split_ascii_whitespace();
+    let local = fields.nth(1)?;
+    let state = fields.nth(1)?;
+    let (uid, inode) = (fields.nth(3)?, fields.nth(1)?);
+    let open = if udp { state == "07" } else { state == "0A" };
+    if !open {
+        return Some(Parsed::Connection);
+    }
+    let port = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
+    Some(Parsed::Open(OpenSocket { port, uid: uid.parse().ok()?, inode: inode.parse().ok()? }))
+}
+
+/// Who holds the socket with this inode, as `process 12 (nginx)`, if it can be seen.
+pub(crate) fn holder_of(inode: u64) -> Option<String> {
+    all_pids().into_iter().find_map(|pid| {
+        let mut inodes = HashSet::new();
+        socket_inodes(pid, &mut inodes).ok()?;
+        if !inodes.contains(&inode) {
+            return None;
+        }
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        Some(format!("process {pid} ({})", name.trim()))
+    })
+}
+
+/// Whether the environment that `pid` was started with holds exactly `entry` (`NAME=value`).
+pub(crate) fn environment_has(pid: i32, entry: &str) -> bool {
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environment| environment.split(|b| *b == 0).any(|e| e == entry.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_itself() {
+        let me = std::process::id().cast_signed();
+        let identity = Identity::of(me).unwrap();
+        assert!(identity.is_there());
+        assert!(!Identity { start_ticks: identity.start_ticks + 1, ..identity }.is_there());
+        assert_eq!(Stat::of(me).unwrap().ppid, std::os::unix::process::parent_id().cast_signed());
+    }
+
+    #[test]
+    fn a_listening_socket_is_found_by_its_inode() {
+        let me = std::process::id().cast_signed();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut inodes = HashSet::new();
+        socket_inodes(me, &mut inodes).unwrap();
+        let found: Vec<_> = open_sockets(me, false).into_iter().filter(|s| s.port == port).collect();
+        assert_eq!(found.len(), 1);
+        assert!(inodes.contains(&found[0].inode));
+        assert!(holder_of(found[0].inode).unwrap().starts_with("process "));
+    }
+
+    #[test]
+    fn a_bound_udp_socket_is_found_and_a_connection_is_none() {
+        let me = std::process::id().cast_signed();
+        let socket =
+            std::net::UdpSocket::bind("[::1]:0").or_else(|_| std::net::UdpSocket::bind("127.0.0.1:0"));
+        let port = socket.as_ref().unwrap().local_addr().unwrap().port();
+        assert!(open_sockets(me, true).iter().any(|s| s.port == port));
+        assert!(!open_sockets(me, false).iter().any(|s| s.port == port));
+    }
+}

@@ -1,0 +1,251 @@
+//! When a game server counts as ready, from the system's tables: never by connecting to it, which
+//! a game could take for a player.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::{Duration, Instant},
+};
+
+use greenroom_domain::settings::PortProtocol;
+use regex::Regex;
+
+use crate::{
+    folder::{ReadySpec, Spec},
+    model::{BoundPort, ExitCause},
+    procfs::{self, OpenSocket},
+};
+
+/// Between two looks in the first second.
+const LOOK_FIRST: Duration = Duration::from_millis(2);
+
+/// Between two looks at a server that takes its time.
+const LOOK_LAST: Duration = Duration::from_millis(50);
+
+/// How long the tables are read at every look after the server has a new socket: it takes a moment
+/// from making one to listening on it.
+const NEW_SOCKET: Duration = Duration::from_millis(100);
+
+/// Looking takes at most one part in this many of a core, however long the tables are.
+const LOOK_SHARE: u32 = 4;
+
+/// One socket of a server: the protocol and the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Socket {
+    pub(super) udp: bool,
+    pub(super) port: u16,
+}
+
+impl std::fmt::Display for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", if self.udp { "udp" } else { "tcp" }, self.port)
+    }
+}
+
+/// Waits for readiness.
+pub(super) enum Watch {
+    Listening(Listening),
+    Log(Regex),
+    After(Instant),
+}
+
+impl Watch {
+    pub(super) fn new(spec: &Spec, now: Instant) -> Result<Self, String> {
+        Ok(match &spec.ready {
+            ReadySpec::Listening => Self::Listening(Listening::new(&spec.ports, now)),
+            ReadySpec::Log(regex) => Self::Log(
+                Regex::new(regex).map_err(|error| format!("`ready` is no regular expression: {error}"))?,
+            ),
+            ReadySpec::After(delay) => Self::After(now + *delay),
+        })
+    }
+
+    /// When there is something to do next; nothing if only output decides.
+    pub(super) const fn next(&self) -> Option<Instant> {
+        match self {
+            Self::Listening(listening) => Some(listening.next),
+            Self::Log(_) => None,
+            Self::After(at) => Some(*at),
+        }
+    }
+
+    /// Looks, if it is time; whether it is ready.
+    pub(super) fn tick(&mut self, game: i32) -> bool {
+        let now = Instant::now();
+        match self {
+            Self::Listening(listening) => now >= listening.next && listening.look(game, now),
+            Self::Log(_) => false,
+            Self::After(at) => now >= *at,
+        }
+    }
+
+    /// Sees a line of output; whether it is ready.
+    pub(super) fn line(&self, line: &str) -> bool {
+        matches!(self, Self::Log(regex) if regex.is_match(line))
+    }
+
+    /// Why it is not ready, when its time is up.
+    pub(super) fn verdict(&mut self, game: i32, after: Duration) -> ExitCause {
+        let after = format!("{} s", after.as_secs_f64());
+        match self {
+            Self::Listening(listening) => listening.verdict(game, &after),
+            Self::Log(regex) => ExitCause::NotReady(format!(
+                "no line of its output matched \"{regex}\" within {after}; check `ready` or raise ready_timeout"
+            )),
+            Self::After(_) => {
+                ExitCause::NotReady(format!("ready_timeout ({after}) is shorter than the delay in `ready`"))
+            }
+        }
+    }
+}
+
+/// Waits until the server's processes hold all the sockets it was given.
+pub(super) struct Listening {
+    wanted: BTreeSet<Socket>,
+    began: Instant,
+    next: Instant,
+    known: HashSet<u64>,
+    tables_until: Instant,
+    tables_next: Instant,
+}
+
+/// What the server's processes hold.
+#[derive(Default)]
+struct Held {
+    inodes: HashSet<u64>,
+    /// Users of processes whose descriptors cannot be read: what belongs to them counts as held.
+    uids: HashSet<u32>,
+}
+
+impl Held {
+    fn has(&self, socket: &OpenSocket) -> bool {
+        self.inodes.contains(&socket.inode) || self.uids.contains(&socket.uid)
+    }
+}
+
+impl Listening {
+    fn new(ports: &[BoundPort], now: Instant) -> Self {
+        Self {
+            wanted: wanted(ports),
+            began: now,
+            next: now + LOOK_FIRST,
+            known: HashSet::new(),
+            tables_until: now,
+            tables_next: now,
+        }
+    }
+
+    fn look(&mut self, game: i32, now: Instant) -> bool {
+        let held = held();
+        if held.inodes.iter().any(|inode| !self.known.contains(inode)) {
+            self.tables_until = now + NEW_SOCKET;
+        }
+        let fresh = now < self.tables_until || !held.uids.is_empty();
+        let any = !held.inodes.is_empty() || !held.uids.is_empty();
+        let mut ready = self.wanted.is_empty();
+        if any && now >= self.tables_next {
+            ready = ready || self.missing(game, &held).is_empty();
+            let took = now.elapsed();
+            self.tables_next =
+                if fresh { now + took * LOOK_SHARE } else { now + LOOK_LAST + took * LOOK_SHARE };
+        }
+        self.known = held.inodes;
+        let took = now.elapsed();
+        let pause = (self.began.elapsed() / 500).clamp(LOOK_FIRST, LOOK_LAST);
+        self.next = now + pause.max(took * LOOK_SHARE);
+        ready
+    }
+
+    fn missing(&self, game: i32, held: &Held) -> BTreeSet<Socket> {
+        let mut missing = self.wanted.clone();
+        for (socket, open) in sockets(game, &self.wanted) {
+            if held.has(&open) {
+                missing.remove(&socket);
+            }
+        }
+        missing
+    }
+
+    fn verdict(&self, game: i32, after: &str) -> ExitCause {
+        let held = held();
+        let missing = self.missing(game, &held);
+        if let Some((port, holder)) = taken(game, &missing, |open| !held.has(open)) {
+            return ExitCause::PortTaken { port, holder };
+        }
+        let both = [Socket { udp: false, port: 0 }, Socket { udp: true, port: 0 }];
+        let elsewhere: BTreeSet<Socket> = sockets(game, &both.into())
+            .into_iter()
+            .filter(|(socket, open)| held.inodes.contains(&open.inode) && !self.wanted.contains(socket))
+            .map(|(socket, _)| socket)
+            .collect();
+        let missing = list(&missing);
+        ExitCause::NotReady(if elsewhere.is_empty() {
+            format!(
+                "it did not open {missing} within {after}; check that its command uses {{port}}, or raise ready_timeout"
+            )
+        } else {
+            format!(
+                "it listens on {} instead of {missing}; check that its command uses {{port}}",
+                list(&elsewhere)
+            )
+        })
+    }
+}
+
+/// A port out of `ports` that somebody else holds after the server has ended by itself.
+pub(super) fn taken_after_end(ports: &[BoundPort]) -> Option<(u16, Option<String>)> {
+    taken(std::process::id().cast_signed(), &wanted(ports), |_| true)
+}
+
+fn taken(
+    pid: i32,
+    wanted: &BTreeSet<Socket>,
+    counts: impl Fn(&OpenSocket) -> bool,
+) -> Option<(u16, Option<String>)> {
+    let (socket, open) =
+        sockets(pid, wanted).into_iter().find(|(socket, open)| wanted.contains(socket) && counts(open))?;
+    Some((socket.port, procfs::holder_of(open.inode)))
+}
+
+fn wanted(ports: &[BoundPort]) -> BTreeSet<Socket> {
+    let mut wanted = BTreeSet::new();
+    for bound in ports {
+        for port in bound.port..bound.port.saturating_add(bound.count.max(1)) {
+            if bound.protocol != PortProtocol::Udp {
+                wanted.insert(Socket { udp: false, port });
+            }
+            if bound.protocol != PortProtocol::Tcp {
+                wanted.insert(Socket { udp: true, port });
+            }
+        }
+    }
+    wanted
+}
+
+/// All open sockets of the protocols that occur in `of`.
+fn sockets(pid: i32, of: &BTreeSet<Socket>) -> Vec<(Socket, OpenSocket)> {
+    let mut all = Vec::new();
+    for udp in [false, true] {
+        if of.iter().any(|socket| socket.udp == udp) {
+            all.extend(
+                procfs::open_sockets(pid, udp)
+                    .into_iter()
+                    .map(|open| (Socket { udp, port: open.port }, open)),
+            );
+        }
+    }
+    all
+}
+
+fn held() -> Held {
+    let mut held = Held::default();
+    for pid in procfs::descendants(std::process::id().cast_signed()) {
+        if procfs::socket_inodes(pid, &mut held.inodes).is_err() {
+            held.uids.extend(procfs::uid_of(pid));
+        }
+    }
+    held
+}
+
+fn list(sockets: &BTreeSet<Socket>) -> String {
+    sockets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
