@@ -119,7 +119,7 @@ pub async fn serve(
     }
     let (joins, joins_queue) = mpsc::channel(socket::JOINS_QUEUED_MAX);
     let door = socket::Door::new(joins, ticket::Gate::new(greenroom.clone(), &environment));
-    tasks.spawn(socket::accept(listener, door, sockets_end.clone(), tasks.clone()));
+    tasks.spawn(socket::accept(listener, door, stop.clone(), tasks.clone()));
     game::Game::new(args, environment, greenroom, joins_queue).run(&stop).await;
     // The other tasks end with the match, however that ended.
     stop.cancel();
