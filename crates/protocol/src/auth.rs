@@ -193,3 +193,6 @@ pub struct BanView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
+
+#[cfg(test)]
+mod tests;

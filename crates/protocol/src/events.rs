@@ -16,9 +16,12 @@ pub const EVENTS_PER_APPEND_MAX: usize = 1000;
 /// The `specversion` of every envelope.
 pub const SPECVERSION: &str = "1.0";
 
-/// `at` as RFC 3339 in UTC with milliseconds, as an envelope's `time` is written.
+/// `at` as RFC 3339 in UTC with milliseconds, as an envelope's `time` is written. Years that
+/// RFC 3339 cannot write become the first or last that it can.
 pub fn rfc3339(at: Timestamp) -> String {
-    let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::MAX);
+    const YEAR_1_MS: i64 = -62_135_596_800_000;
+    let ms = at.as_millis().max(YEAR_1_MS);
+    let at = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
     format!("{at:.3}")
 }
 
@@ -181,3 +184,6 @@ pub struct PlayerMatches {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -273,3 +273,6 @@ pub struct RegionView {
     /// What `region` of an allocation says.
     pub id: RegionId,
 }
+
+#[cfg(test)]
+mod tests;

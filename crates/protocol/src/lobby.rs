@@ -569,3 +569,6 @@ pub struct MatchServer {
     /// The server's unique name.
     pub server_name: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,3 +84,6 @@ pub struct AccessClaims {
     /// The session that it ends with.
     pub sid: SessionId,
 }
+
+#[cfg(test)]
+mod tests;
