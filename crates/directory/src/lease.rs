@@ -34,17 +34,20 @@ pub(crate) async fn acquire(
     limits::check_holder(holder)?;
     limits::check_term(term)?;
     let holder: Arc<str> = Arc::from(holder);
-    attempt(async || {
+    let mut attempts = 0;
+    loop {
         let expected = match read(engine, name).await? {
             None => Expected::Absent,
             Some((document, held)) if held.holder == holder => Expected::At(document.revision),
             Some(_) => return Ok(None),
         };
         let held = Held { holder: Arc::clone(&holder), generation: None };
-        let generation = write(engine, name, expected, &held, term).await?;
-        Ok(Some(Lease { name: Arc::from(name), holder: Arc::clone(&holder), generation }))
-    })
-    .await
+        let written = write(engine, name, expected, &held, term).await;
+        if !is_to_be_read_again(&written, &mut attempts) {
+            let lease = |generation| Lease { name: Arc::from(name), holder, generation };
+            return written.map(|generation| Some(lease(generation)));
+        }
+    }
 }
 
 pub(crate) async fn renew(
@@ -54,35 +57,34 @@ pub(crate) async fn renew(
 ) -> Result<bool, DirectoryError> {
     limits::check_id(&lease.name)?;
     limits::check_term(term)?;
-    attempt(async || {
-        let Some(document) = own(engine, lease).await? else { return Ok(false) };
-        let held = Held { holder: Arc::clone(&lease.holder), generation: Some(lease.generation) };
-        write(engine, &lease.name, Expected::At(document.revision), &held, term).await?;
-        Ok(true)
-    })
-    .await
+    let held = Held { holder: Arc::clone(&lease.holder), generation: Some(lease.generation) };
+    let mut attempts = 0;
+    while let Some(document) = own(engine, lease).await? {
+        let written = write(engine, &lease.name, Expected::At(document.revision), &held, term).await;
+        if !is_to_be_read_again(&written, &mut attempts) {
+            return written.map(|_| true);
+        }
+    }
+    Ok(false)
 }
 
 pub(crate) async fn release(engine: &dyn Engine, lease: &Lease) -> Result<(), DirectoryError> {
     limits::check_id(&lease.name)?;
-    attempt(async || {
-        let Some(document) = own(engine, lease).await? else { return Ok(()) };
+    let mut attempts = 0;
+    while let Some(document) = own(engine, lease).await? {
         let change = Change::delete(LEASE, &lease.name, Expected::At(document.revision));
-        engine.commit(&Partition::installation(), vec![change]).await?;
-        Ok(())
-    })
-    .await
-}
-
-/// Runs `step` again while the lease changes between its reading and its writing.
-async fn attempt<T>(step: impl AsyncFn() -> Result<T, DirectoryError>) -> Result<T, DirectoryError> {
-    for _ in 1..ATTEMPTS_MAX {
-        match step().await {
-            Err(DirectoryError::Conflict(_)) => {}
-            other => return other,
+        let deleted = engine.commit(&Partition::installation(), vec![change]).await;
+        if !is_to_be_read_again(&deleted, &mut attempts) {
+            return deleted.map(|_| ());
         }
     }
-    step().await
+    Ok(())
+}
+
+/// Whether the lease was changed between its reading and its writing, and not too often already.
+fn is_to_be_read_again<T>(written: &Result<T, DirectoryError>, attempts: &mut usize) -> bool {
+    *attempts += 1;
+    matches!(written, Err(DirectoryError::Conflict(_))) && *attempts < ATTEMPTS_MAX
 }
 
 async fn own(engine: &dyn Engine, lease: &Lease) -> Result<Option<Document>, DirectoryError> {

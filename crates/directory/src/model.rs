@@ -43,7 +43,7 @@ impl fmt::Debug for Partition {
 }
 
 /// Whether a document outlives the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Survives the death of the process: answered and shown when its write has left it.
     Kept,
@@ -52,7 +52,7 @@ pub enum Class {
 }
 
 /// A kind of document, such as `lobby`. Declared once as a constant by who uses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind {
     name: &'static str,
     class: Class,
@@ -81,7 +81,7 @@ impl Kind {
 }
 
 /// Where a document stands.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// What it can be committed together with.
     pub partition: Partition,
