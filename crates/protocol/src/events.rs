@@ -60,7 +60,7 @@ pub struct CloudEvent {
 /// An event that is to be appended; what is missing is filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct NewEvent {
-    /// Where it belongs. May be given without `v1.<game>.` by who has one game only.
+    /// Where it belongs, such as `v1.skirmish.matches.m1.events.ended`.
     pub subject: String,
     /// Makes a retry harmless; one is made up if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -116,6 +116,7 @@ pub enum ClientMessage {
     #[serde(rename = "lobby:ready")]
     Ready {
         /// True unless said otherwise.
+        #[serde(default = "ready_unless_said")]
         ready: bool,
     },
     /// Starts the match; for the owner.
@@ -164,8 +165,10 @@ pub enum ClientMessage {
 #[serde(rename_all = "camelCase")]
 pub struct LobbyCreate {
     /// Not listed, joined by code only.
+    #[serde(default)]
     pub is_private: bool,
     /// The lobby stays when its match starts and waits again when it has ended.
+    #[serde(default)]
     pub keep: bool,
     /// A name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -253,7 +256,7 @@ impl ClientMessage {
                 password: fields.text("password")?,
             }),
             "lobby:leave" => Self::Leave,
-            "lobby:ready" => Self::Ready { ready: fields.flag("ready")?.unwrap_or(true) },
+            "lobby:ready" => Self::Ready { ready: fields.flag("ready")?.unwrap_or_else(ready_unless_said) },
             "lobby:start" => Self::Start,
             "lobby:fill-bots" => Self::FillBots,
             "lobby:kick" => Self::Kick { account_id: fields.player("accountId")? },
@@ -279,6 +282,10 @@ impl ClientMessage {
             _ => return Err(ParseError::UnknownType),
         })
     }
+}
+
+const fn ready_unless_said() -> bool {
+    true
 }
 
 const TEAM_EXPECTED: &str = "`team` must be \"A\" or \"B\"";

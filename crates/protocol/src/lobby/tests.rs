@@ -161,3 +161,17 @@ proptest! {
         let _ = ClientFrame::parse(&text);
     }
 }
+
+#[test]
+fn the_schema_asks_only_for_what_must_be_sent() {
+    let schema = schemars::schema_for!(ClientMessage).to_value();
+    let required = |kind: &str| {
+        let variants = schema["oneOf"].as_array().unwrap();
+        let is_kind = |variant: &&serde_json::Value| variant["properties"]["type"]["const"] == kind;
+        variants.iter().find(is_kind).unwrap()["required"].clone()
+    };
+    assert_eq!(required("lobby:ready"), json!(["type"]));
+    assert_eq!(required("lobby:kick"), json!(["type", "accountId"]));
+    assert_eq!(schema["$defs"]["LobbyCreate"]["required"], json!(null));
+    assert_eq!(schemars::schema_for!(ServerMessage).to_value()["oneOf"].as_array().unwrap().len(), 14);
+}
