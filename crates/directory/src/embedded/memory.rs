@@ -365,6 +365,6 @@ impl Memory {
 }
 
 fn whole_seconds(after: Duration) -> Duration {
-    let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
     Duration::from_secs(seconds.clamp(1, TERM_SECONDS_MAX))
 }

@@ -77,8 +77,12 @@ enum NotWritten {
 
 impl Embedded {
     pub(crate) async fn open(path: PathBuf) -> Result<Self, OpenError> {
-        Self::open_with(path, Arc::new(SystemClock::new())).await
+        let engine = Self::open_with(path, Arc::new(SystemClock::new())).await?;
+        engine.sweeper.lock().spawn(sweep::run(Arc::downgrade(&engine.shared)));
+        Ok(engine)
     }
+
+    /// Opens it without a sweeper.
 
     async fn open_with(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let opening = {
@@ -98,9 +102,7 @@ impl Embedded {
             clock,
             closed: AtomicBool::new(false),
         });
-        let mut sweeper = JoinSet::new();
-        sweeper.spawn(sweep::run(Arc::downgrade(&shared)));
-        Ok(Self { shared, sweeper: Mutex::new(sweeper) })
+        Ok(Self { shared, sweeper: Mutex::default() })
     }
 }
 
