@@ -49,6 +49,12 @@ impl EventLog {
         }
     }
 
+    /// The log `inner` with the faults of `plan` happening to its calls. For tests of who uses it.
+    #[cfg(feature = "faulty")]
+    pub fn faulty(inner: Self, plan: crate::FaultPlan) -> Self {
+        Self(Arc::new(crate::faulty::Faulty::new(inner.0, plan)))
+    }
+
     /// Makes a stream, or gives it new limits if it is there. What the new limits do not allow
     /// goes soon after: at once where it is little, in the background where it is much. Age is
     /// looked at about once a minute, and only after the clock has run steadily for ten, so that

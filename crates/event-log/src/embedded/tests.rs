@@ -1,0 +1,1 @@
+//! The engine under jumping clocks and failing commits.
