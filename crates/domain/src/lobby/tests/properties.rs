@@ -25,6 +25,7 @@ enum Happening {
     KickBot(u8),
     ChangeTeam(u8, Team),
     Transfer(u8, u8),
+    TransferToBot(u8),
     TeamSize(u8, u32),
     Connected(u8),
     Dropped(u8),
@@ -55,6 +56,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => who().prop_map(Happening::KickBot),
         1 => (who(), team()).prop_map(|(who, team)| Happening::ChangeTeam(who, team)),
         1 => (who(), who()).prop_map(|(who, target)| Happening::Transfer(who, target)),
+        1 => who().prop_map(Happening::TransferToBot),
         1 => (who(), 0_u32..6).prop_map(|(who, size)| Happening::TeamSize(who, size)),
         4 => who().prop_map(Happening::Connected),
         4 => who().prop_map(Happening::Dropped),
@@ -211,17 +213,18 @@ impl Witness {
             Happening::Kick(who, target) => {
                 self.does(Command::Kick { player: name(who), target: name(target) })
             }
-            Happening::KickBot(nth) => {
-                let mut bots = self.table.lobby.members.iter().filter(|member| member.bot);
-                match bots.nth(nth.into()).map(|bot| bot.player.clone()) {
-                    Some(target) => self.does(Command::Kick { player: owner, target }),
-                    None => Ok(After::Unchanged),
-                }
-            }
+            Happening::KickBot(nth) => match self.bot(nth) {
+                Some(target) => self.does(Command::Kick { player: owner, target }),
+                None => Ok(After::Unchanged),
+            },
             Happening::ChangeTeam(who, team) => self.does(Command::ChangeTeam { player: name(who), team }),
             Happening::Transfer(who, target) => {
                 self.does(Command::Transfer { player: name(who), target: name(target) })
             }
+            Happening::TransferToBot(nth) => match self.bot(nth) {
+                Some(target) => self.does(Command::Transfer { player: owner, target }),
+                None => Ok(After::Unchanged),
+            },
             Happening::TeamSize(who, size) => {
                 let changes = Changes { team_size: Some(size), ..Changes::default() };
                 self.does(Command::Settings { player: name(who), changes })
@@ -259,6 +262,11 @@ impl Witness {
                 None => Ok(After::Unchanged),
             },
         };
+    }
+
+    fn bot(&self, nth: u8) -> Option<PlayerId> {
+        let mut bots = self.table.lobby.members.iter().filter(|member| member.bot);
+        bots.nth(nth.into()).map(|bot| bot.player.clone())
     }
 
     fn pass(&mut self, seconds: u8) -> Result<After, Refusal> {
