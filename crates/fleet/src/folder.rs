@@ -187,14 +187,12 @@ impl Folder {
             &current,
             RenameFlags::EXCHANGE,
         );
-        match exchanged {
-            Ok(()) => Ok(()),
+        if exchanged.is_err() {
             // The first time there is nothing to change with; some file systems cannot.
-            Err(_) => {
-                fs::rename(&next, &current)?;
-                fs::write(&next, vec![b'\n'; STATUS_BYTES])
-            }
+            fs::rename(&next, &current)?;
+            fs::write(&next, vec![b'\n'; STATUS_BYTES])?;
         }
+        Ok(())
     }
 
     /// The lock, if nobody holds it: then no supervisor lives.

@@ -26,6 +26,9 @@ const STATUS_BYTES_MAX: u64 = 256 * 1024;
 /// Between two tries to reach a supervisor that lives but does not answer.
 const RECONNECT: Duration = Duration::from_millis(50);
 
+/// Longest grace period; a longer one means this.
+const GRACE_MAX: Duration = Duration::from_hours(24);
+
 /// How long after the grace period a supervisor may take to end its server, before it is itself
 /// killed, and the server with it.
 const STOP_EXTRA: Duration = Duration::from_secs(5);
@@ -171,7 +174,7 @@ impl Link {
                     Ok(None) | Err(_) => return Flow::Lost,
                 },
                 Some(grace) = commands.recv() => {
-                    let at = Instant::now().checked_add(grace).unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+                    let at = Instant::now() + grace.min(GRACE_MAX);
                     self.stop_at = Some(self.stop_at.map_or(at, |before| before.min(at)));
                     if self.tell_stop(&mut connection).await.is_err() {
                         return Flow::Lost;

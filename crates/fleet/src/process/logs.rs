@@ -168,7 +168,7 @@ fn tail_of(file: &File, lines: usize) -> io::Result<(VecDeque<LogLine>, u64)> {
         begin -= length;
         let mut chunk = vec![0; length as usize];
         file.read_exact_at(&mut chunk, begin)?;
-        ends += chunk.iter().filter(|b| **b == b'\n').count();
+        ends += chunk.split(|b| *b == b'\n').count() - 1;
         chunk.into_iter().rev().for_each(|byte| bytes.push_front(byte));
     }
     let bytes = bytes.make_contiguous();

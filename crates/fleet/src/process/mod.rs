@@ -108,15 +108,11 @@ impl Engine for ProcessEngine {
         let (commands_in, commands) = mpsc::channel(link::COMMANDS_MAX);
         let folder = Folder::new(host.config.servers_dir.join(spec.id.as_str()));
         let entry = Entry::starting(folder.clone(), spec.labels.clone(), outcome.clone(), commands_in);
-        let outcome = match host.table.claim(&spec.id, entry, SERVERS_MAX)? {
-            Some(known) => known,
-            None => {
-                // On its own, so that it comes to its end when the caller goes away.
-                let start = start::run(Arc::clone(host), folder, spec, commands, send);
-                host.starts.spawn(start);
-                outcome
-            }
-        };
+        if let Some(known) = host.table.claim(&spec.id, entry, SERVERS_MAX)? {
+            return wait_for(known).await;
+        }
+        // On its own, so that it comes to its end when the caller goes away.
+        host.starts.spawn(start::run(Arc::clone(host), folder, spec, commands, send));
         wait_for(outcome).await
     }
 
@@ -152,7 +148,8 @@ impl Engine for ProcessEngine {
     }
 
     async fn usage(&self, id: &ServerId) -> Option<Usage> {
-        let supervisor = self.0.table.get(id)?.supervisor?;
+        let known = self.0.table.get(id).filter(|known| !matches!(known.phase, Phase::Ended(_)))?;
+        let supervisor = known.supervisor?;
         tokio::task::spawn_blocking(move || usage_below(supervisor)).await.ok()?
     }
 

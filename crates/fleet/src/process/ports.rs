@@ -90,7 +90,9 @@ impl PortPool {
 
     /// Takes ports that a server was found to have.
     pub(super) fn adopt(&mut self, ports: &[BoundPort]) {
-        ports.iter().for_each(|bound| self.take(bound));
+        for bound in ports {
+            self.take(bound);
+        }
     }
 
     pub(super) fn release(&mut self, ports: &[BoundPort]) {

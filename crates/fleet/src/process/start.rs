@@ -266,7 +266,7 @@ fn spawn(
         .spawn()
         .map_err(|error| {
             let program = host.config.greenroom.display();
-            io::Error::new(io::ErrorKind::Other, format!("the supervisor {program} does not run: {error}"))
+            io::Error::other(format!("the supervisor {program} does not run: {error}"))
         });
     // The command holds our ends of both: closed before anybody waits for the supervisor's to close.
     drop(command);

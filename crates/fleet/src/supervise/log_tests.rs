@@ -6,7 +6,7 @@ fn log(dir: &tempfile::TempDir, bytes_max: u64) -> Log {
 
 fn texts(dir: &tempfile::TempDir, name: &str) -> Vec<String> {
     let text = fs::read_to_string(dir.path().join(name)).unwrap();
-    text.lines().map(|line| line.splitn(2, ' ').nth(1).unwrap().to_owned()).collect()
+    text.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
 }
 
 #[test]

@@ -35,6 +35,9 @@ const READ_BYTES: usize = 16 * 1024;
 /// Chunks read from one pipe in a row, so that a flood keeps nothing else waiting.
 const READS_MAX: usize = 16;
 
+/// Longest grace period; a longer one means this.
+const GRACE_MAX: Duration = Duration::from_hours(24);
+
 /// How long output is still waited for after the last process of the server was killed.
 const DRAIN_MAX: Duration = Duration::from_millis(250);
 
@@ -268,8 +271,7 @@ impl Supervisor {
 
     /// Asks the server to end; again: only a shorter grace counts.
     fn stop(&mut self, grace: Duration, cause: ExitCause) {
-        let now = Instant::now();
-        let kill_at = now.checked_add(grace).unwrap_or(now + Duration::from_secs(3600));
+        let kill_at = Instant::now() + grace.min(GRACE_MAX);
         if let Some(stopping) = &mut self.stopping {
             stopping.kill_at = stopping.kill_at.min(kill_at);
             return;

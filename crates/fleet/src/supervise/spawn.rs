@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "a process's own session and limits can only be set between fork and exec")]
 
 use std::{
+    fs::File,
     io,
     os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
@@ -28,7 +29,7 @@ pub(super) fn spawn(spec: &Spec, limits: &Prepared) -> io::Result<Child> {
 
     let supervisor = rustix::process::getpid();
     let rlimits: Vec<(Resource, Rlimit)> = limits.rlimits.clone();
-    let cgroups: Vec<_> = limits.groups.iter().map(|group| group.try_clone()).collect::<io::Result<_>>()?;
+    let cgroups: Vec<_> = limits.groups.iter().map(File::try_clone).collect::<io::Result<_>>()?;
     let before_exec = move || {
         rustix::process::setsid()?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -40,7 +41,7 @@ pub(super) fn spawn(spec: &Spec, limits: &Prepared) -> io::Result<Child> {
             rustix::io::write(group, b"0")?;
         }
         for (resource, limit) in &rlimits {
-            rustix::process::setrlimit(*resource, limit.clone())?;
+            rustix::process::setrlimit(*resource, *limit)?;
         }
         Ok(())
     };

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let mut tcp = Vec::new();
     let mut udp = Vec::new();
-    let mut number = |arguments: &mut dyn Iterator<Item = String>| -> u64 {
+    let number = |arguments: &mut dyn Iterator<Item = String>| -> u64 {
         arguments.next().and_then(|text| text.parse().ok()).expect("a number")
     };
     while let Some(verb) = arguments.next() {
@@ -49,8 +49,10 @@ fn main() -> ExitCode {
             // One that leaves the group and the session, and goes on beside us.
             "escape" => {
                 let me = std::env::current_exe().expect("a path");
-                let child = Command::new("setsid").arg(me).args(["wait"]).spawn().expect("a child");
-                println!("child {}", child.id());
+                let mut child =
+                    Command::new("setsid").arg("--fork").arg(me).args(["wait"]).spawn().expect("a child");
+                child.wait().expect("waiting");
+                println!("escaped");
             }
             "flood" => {
                 let mut out = std::io::stdout().lock();

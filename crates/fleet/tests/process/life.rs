@@ -88,11 +88,12 @@ async fn one_that_ignores_sigterm_is_killed_after_its_grace() {
 async fn a_second_start_of_an_id_gives_the_first_answer() {
     let host = Host::new().await;
     let spec = game("s1", &["tcp", "{0}", "wait"]);
-    let starts = (0..8).map(|_| host.provider.start(spec.clone()));
-    let mut answers = Vec::new();
-    for start in starts.map(|start| Box::pin(start)).collect::<Vec<_>>() {
-        answers.push(start.await.unwrap());
+    let mut starts = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (provider, spec) = (host.provider.clone(), spec.clone());
+        starts.spawn(async move { provider.start(spec).await.unwrap() });
     }
+    let answers = starts.join_all().await;
     assert!(answers.iter().all(|answer| *answer == answers[0]));
     host.until_ready("s1").await;
     assert_eq!(host.processes().len(), 1);
@@ -112,4 +113,106 @@ async fn observations_begin_with_what_is_and_end_with_the_provider() {
     assert_eq!(observations.next().await, None);
     let error = host.provider.start(game("s2", &[])).await.unwrap_err();
     assert!(matches!(error, StartError::Unavailable(_)));
+}
+
+#[tokio::test]
+async fn fifty_starts_at_once_get_fifty_ports() {
+    let host = Host::new().await;
+    let range = some_range(50);
+    let mut starts = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let provider = host.provider.clone();
+        let mut spec = game(&format!("s{n}"), &["tcp", "{0}", "wait"]);
+        spec.port_range = range.clone();
+        starts.spawn(async move { provider.start(spec).await.unwrap().ports[0].port });
+    }
+    let ports: std::collections::BTreeSet<u16> = starts.join_all().await.into_iter().collect();
+    assert_eq!(ports.len(), 50);
+    for n in 0..50 {
+        host.until_ready(&format!("s{n}")).await;
+    }
+    assert_eq!(host.processes().len(), 50);
+    // One more finds none left.
+    let mut spec = game("one-more", &["tcp", "{0}", "wait"]);
+    spec.port_range = range;
+    let error = host.provider.start(spec).await.unwrap_err();
+    assert!(matches!(error, StartError::NoPort { .. }), "{error}");
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn arguments_stay_whole_and_the_environment_holds_nothing_of_ours() {
+    // What cargo set for this test stands for our own secrets.
+    assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok());
+    let host = Host::new().await;
+    let title = "a title; rm -rf $HOME `id` \"quoted\" --option";
+    let mut spec = game("s1", &["arguments", "say", title, "environment", "tcp", "{0}", "wait"]);
+    spec.payload = Some(bytes::Bytes::from_static(b"{\"map\":1}"));
+    host.start(spec).await;
+    host.until_ready("s1").await;
+    let log = host.log("s1").await;
+    let texts: Vec<&str> = log.iter().map(|line| line.text.as_str()).collect();
+    assert!(texts.contains(&format!("argument={title}").as_str()), "{texts:#?}");
+    let names: std::collections::BTreeSet<&str> = texts
+        .iter()
+        .filter_map(|text| text.strip_prefix("env ")?.split_once('=').map(|(name, _)| name))
+        .collect();
+    let mut wanted = std::collections::BTreeSet::from([
+        "GREENROOM_PAYLOAD",
+        "GREENROOM_PAYLOAD_FILE",
+        "GREENROOM_SERVER_DIR",
+        "GREENROOM_SERVER_ID",
+    ]);
+    wanted.extend(["PATH", "HOME", "LANG"].into_iter().filter(|name| std::env::var_os(name).is_some()));
+    assert_eq!(names, wanted);
+    let (supervisor, _) = host.pids("s1");
+    let environment = std::fs::read(format!("/proc/{supervisor}/environ")).unwrap();
+    assert!(!String::from_utf8_lossy(&environment).contains("CARGO"), "the supervisor has our environment");
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn the_payload_file_appears_when_it_is_delivered() {
+    let host = Host::new().await;
+    host.start(game("s1", &["tcp", "{0}", "payload", "wait"])).await;
+    host.until_ready("s1").await;
+    assert!(!host.folder_of("s1").join("payload").exists());
+    let payload = bytes::Bytes::from_static("{\"grüße\":true}".as_bytes());
+    host.provider.deliver_payload(&server("s1"), &payload).await.unwrap();
+    host.provider.deliver_payload(&server("s1"), &payload).await.unwrap();
+    assert_eq!(host.said("s1", "payload=").await.as_bytes(), &payload[..]);
+    let mode = std::fs::metadata(host.folder_of("s1").join("payload")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o600);
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn limits_are_applied() {
+    let host = Host::new().await;
+    let mut spec = game("s1", &["descriptors", "tcp", "{0}", "wait"]);
+    spec.limits.descriptors = Some(77);
+    host.start(spec).await;
+    assert_eq!(host.said("s1", "descriptors=").await, "Some(77)");
+    let mut spec = game("s2", &["allocate", "1000000", "allocate", "400000000", "wait"]);
+    spec.limits.memory_bytes = Some(100_000_000);
+    spec.limits.cpu_cores = Some(0.5);
+    host.start(spec).await;
+    host.said("s2", "allocated 1000000").await;
+    let exit = host.until_ended("s2").await;
+    assert!(matches!(exit.cause, ExitCause::Signalled(6 | 9)), "{:?}", exit.cause);
+    host.until_ready("s1").await;
+    let usage = host.provider.usage(&server("s1")).await.unwrap();
+    assert!(usage.memory_bytes > 100_000 && usage.cpu_seconds < 10.0, "{usage:?}");
+    assert_eq!(host.provider.usage(&server("s2")).await, None);
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_does_not_exist_is_said() {
+    let host = Host::new().await;
+    let mut spec = game("s1", &["wait"]);
+    spec.working_dir = Some("/no/such/folder".into());
+    let error = host.provider.start(spec).await.unwrap_err();
+    assert!(error.to_string().contains("no such folder"), "{error}");
+    host.finish().await;
 }

@@ -1,5 +1,10 @@
 //! Game servers as local processes: real supervisors, real processes, real ports.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
 mod life;
+mod logs;
+mod loss;
+mod measure;
+mod readiness;

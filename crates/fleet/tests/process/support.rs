@@ -20,40 +20,40 @@ use greenroom_fleet::{
 use greenroom_protocol::ServerId;
 
 /// Nothing here takes this long; what does has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Host {
-    pub provider: Provider,
+pub(crate) struct Host {
+    pub(crate) provider: Provider,
     folder: tempfile::TempDir,
 }
 
 impl Host {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { provider: open(folder.path()).await, folder }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn folder_of(&self, id: &str) -> PathBuf {
+    pub(crate) fn folder_of(&self, id: &str) -> PathBuf {
         self.folder.path().canonicalize().unwrap().join(id)
     }
 
     /// As after a restart of Greenroom: the old provider is gone before the new one is there.
-    pub async fn reopen(self) -> Self {
+    pub(crate) async fn reopen(self) -> Self {
         let Self { provider, folder } = self;
         drop(provider);
         Self { provider: open(folder.path()).await, folder }
     }
 
-    pub async fn start(&self, spec: StartSpec) -> Vec<BoundPort> {
+    pub(crate) async fn start(&self, spec: StartSpec) -> Vec<BoundPort> {
         tokio::time::timeout(PATIENCE, self.provider.start(spec)).await.unwrap().unwrap().ports
     }
 
     /// The first observation of `id` that `is` what is waited for.
-    pub async fn until(&self, id: &str, is: impl Fn(&Phase) -> bool) -> Observed {
+    pub(crate) async fn until(&self, id: &str, is: impl Fn(&Phase) -> bool) -> Observed {
         let mut observations = self.provider.observe();
         let wait = async {
             loop {
@@ -63,27 +63,25 @@ impl Host {
                 }
             }
         };
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(observed) => observed,
-            Err(_) => {
-                panic!("waited in vain for {id}: {:?}\n{:#?}", self.provider.list().await, self.log(id).await)
-            }
+        if let Ok(observed) = tokio::time::timeout(PATIENCE, wait).await {
+            return observed;
         }
+        panic!("waited in vain for {id}: {:?}\n{:#?}", self.provider.list().await, self.log(id).await);
     }
 
-    pub async fn until_ready(&self, id: &str) {
+    pub(crate) async fn until_ready(&self, id: &str) {
         let observed = self.until(id, |phase| *phase != Phase::Starting).await;
         assert!(matches!(observed.phase, Phase::Ready { .. }), "{:?}", observed.phase);
     }
 
-    pub async fn until_ended(&self, id: &str) -> Exit {
+    pub(crate) async fn until_ended(&self, id: &str) -> Exit {
         match self.until(id, |phase| matches!(phase, Phase::Ended(_))).await.phase {
             Phase::Ended(exit) => exit,
             other => unreachable!("{other:?}"),
         }
     }
 
-    pub async fn log(&self, id: &str) -> Vec<LogLine> {
+    pub(crate) async fn log(&self, id: &str) -> Vec<LogLine> {
         let query = LogQuery { tail_lines: 1000, follow: false };
         let mut lines = self.provider.logs(&server(id), query).await.unwrap();
         let mut all = Vec::new();
@@ -94,7 +92,7 @@ impl Host {
     }
 
     /// Waits for a line of the log that begins so, and gives the rest of it.
-    pub async fn said(&self, id: &str, begins: &str) -> String {
+    pub(crate) async fn said(&self, id: &str, begins: &str) -> String {
         let query = LogQuery { tail_lines: 1000, follow: true };
         let mut lines = self.provider.logs(&server(id), query).await.unwrap();
         let wait = async {
@@ -109,7 +107,7 @@ impl Host {
     }
 
     /// The process ids of a server: the supervisor's and the game's.
-    pub fn pids(&self, id: &str) -> (i32, i32) {
+    pub(crate) fn pids(&self, id: &str) -> (i32, i32) {
         let text = std::fs::read_to_string(self.folder_of(id).join("status")).unwrap();
         let status: serde_json::Value = serde_json::from_str(&text).unwrap();
         let pid = |who: &str| i32::try_from(status[who]["pid"].as_i64().unwrap()).unwrap();
@@ -117,7 +115,7 @@ impl Host {
     }
 
     /// The processes whose environment says that they are of a server here.
-    pub fn processes(&self) -> Vec<i32> {
+    pub(crate) fn processes(&self) -> Vec<i32> {
         let marker = format!("GREENROOM_SERVER_DIR={}", self.folder.path().canonicalize().unwrap().display());
         let pids = std::fs::read_dir("/proc")
             .unwrap()
@@ -130,7 +128,7 @@ impl Host {
     }
 
     /// Ends all and sees that nothing is left.
-    pub async fn finish(self) {
+    pub(crate) async fn finish(self) {
         for observed in self.provider.list().await.unwrap() {
             self.provider.stop(&observed.id, Duration::ZERO).await.unwrap();
             self.until_ended(observed.id.as_str()).await;
@@ -149,12 +147,12 @@ async fn open(folder: &Path) -> Provider {
     Provider::open(ProviderConfig::Process(config)).await.unwrap()
 }
 
-pub fn server(id: &str) -> ServerId {
+pub(crate) fn server(id: &str) -> ServerId {
     ServerId::new(id).unwrap()
 }
 
 /// A range of ports that no other test of this run uses.
-pub fn some_range(length: u16) -> RangeInclusive<u16> {
+pub(crate) fn some_range(length: u16) -> RangeInclusive<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Below the ports that the system gives to those who ask for any.
     let base = 12_000 + u16::try_from(std::process::id() % 64).unwrap() * 256;
@@ -167,16 +165,16 @@ pub fn some_range(length: u16) -> RangeInclusive<u16> {
     }
 }
 
-pub fn tcp(name: &str) -> PortSettings {
+pub(crate) fn tcp(name: &str) -> PortSettings {
     PortSettings { name: name.into(), protocol: PortProtocol::Tcp, count: 1, fixed: None }
 }
 
 /// A server that runs the test game with `arguments`, in which `{n}` is the number of its port `n`.
-pub fn game(id: &str, arguments: &[&str]) -> StartSpec {
+pub(crate) fn game(id: &str, arguments: &[&str]) -> StartSpec {
     command(id, env!("CARGO_BIN_EXE_fleet-test-game"), arguments)
 }
 
-pub fn command(id: &str, program: &str, arguments: &[&str]) -> StartSpec {
+pub(crate) fn command(id: &str, program: &str, arguments: &[&str]) -> StartSpec {
     let argv: Vec<String> =
         std::iter::once(program).chain(arguments.iter().copied()).map(str::to_owned).collect();
     StartSpec {
