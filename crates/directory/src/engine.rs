@@ -36,12 +36,31 @@ use crate::{Change, DirectoryError, Document, Key, Kind, Partition, Revision, Su
 ///   a new revision.
 /// * A caller that drops the future of a commit does not take the commit back.
 ///
-/// # How it maps to NATS JetStream (2.12 or newer; each promise is tried in `tests/nats_probe.rs`)
+/// # How it maps to NATS JetStream (2.12 or newer)
 ///
-/// One stream `KV_<partition>` a partition with last-value retention (`max_msgs_per_subject = 1`),
-/// `allow_atomic`, `allow_msg_ttl`; a document at the subject `$KV.<partition>.<kind>.<id>`;
-/// passing kinds in a second, memory-backed stream, so that a commit that mixes both classes
-/// writes its passing part when the kept one was acknowledged.
+/// Each line was seen on a real server by `tests/nats_probe.rs`.
+///
+/// * A partition is a stream `KV_<partition>` that keeps one message a subject (`allow_atomic`,
+///   `allow_msg_ttl`, delete markers limited in time); a document is `$KV.<partition>.<kind>.<id>`,
+///   its revision the stream's sequence. Passing kinds stand in a second stream, in memory, so a
+///   commit of both classes is two batches there: the kept one first, the passing one after it was
+///   acknowledged; a conflict of the passing one is found before by reading alone.
+/// * A commit is an atomic batch with `Nats-Expected-Last-Subject-Sequence` for each change. One
+///   stale change rejects all, uses no sequence and is never shown. The refusal (10071) tells what
+///   sequence stands, but not where: which key is in `Conflict` is found by reading them. The
+///   acknowledgement has the last sequence and the count, which give every revision.
+/// * `Expected::At` is that sequence. `Expected::Absent` is 0 only for a subject without a message;
+///   after a delete or an expiry it is the sequence of the marker, which is read first. When the
+///   marker itself has been removed it is 0 again.
+/// * `expires_after` is `Nats-TTL`, in whole seconds, at least one; it may differ within a batch.
+///   The expiry comes to watchers as a marker with a sequence of its own, so generations of leases
+///   grow over it. The server's clock counts: the term after a start or a stall is its restart's
+///   matter, or that of renewing what was found.
+/// * A watch is an ordered consumer from the last message of each subject; what stands comes in the
+///   order of its sequences, `Current` when none is pending. Between streams there is no order, as
+///   between partitions. An untold state is skipped by the mailbox, not by the server.
+/// * `publish` and `subscribe` are core NATS: when a subscriber falls behind, the client knows that
+///   messages were dropped, and not always how many.
 #[async_trait]
 pub(crate) trait Engine: Send + Sync + 'static {
     /// The newest state of the document, unless it was deleted or has expired.

@@ -102,11 +102,7 @@ impl NatsServer {
             }
             thread::sleep(POLL_INTERVAL);
         };
-        Self {
-            child,
-            url,
-            _folder: folder,
-        }
+        Self { child, url, _folder: folder }
     }
 }
 
@@ -133,7 +129,5 @@ fn nats_binary() -> Option<PathBuf> {
         return Some(PathBuf::from(path));
     }
     let folders = env::var_os("PATH")?;
-    env::split_paths(&folders)
-        .map(|folder| folder.join("nats-server"))
-        .find(|path| path.is_file())
+    env::split_paths(&folders).map(|folder| folder.join("nats-server")).find(|path| path.is_file())
 }

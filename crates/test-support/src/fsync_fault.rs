@@ -18,9 +18,7 @@ pub struct FsyncFault {
 impl FsyncFault {
     /// Compiles the shim with `cc` into a folder of its own.
     pub fn build() -> anyhow::Result<Self> {
-        let fault = Self {
-            folder: tempfile::tempdir()?,
-        };
+        let fault = Self { folder: tempfile::tempdir()? };
         let source = fault.path("shim.c");
         fs::write(&source, SOURCE)?;
         fs::write(fault.path("count"), 0_u64.to_ne_bytes())?;
@@ -31,11 +29,7 @@ impl FsyncFault {
             .arg("-ldl")
             .output()
             .context("the C compiler `cc` does not run")?;
-        ensure!(
-            compiled.status.success(),
-            "cc failed: {}",
-            String::from_utf8_lossy(&compiled.stderr)
-        );
+        ensure!(compiled.status.success(), "cc failed: {}", String::from_utf8_lossy(&compiled.stderr));
         Ok(fault)
     }
 
@@ -63,10 +57,7 @@ impl FsyncFault {
     /// How many calls there were so far, over all children.
     pub fn count(&self) -> io::Result<u64> {
         let bytes = fs::read(self.path("count"))?;
-        bytes
-            .try_into()
-            .map(u64::from_ne_bytes)
-            .map_err(|_| io::ErrorKind::InvalidData.into())
+        bytes.try_into().map(u64::from_ne_bytes).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -16,9 +16,7 @@ pub(crate) const TEST_SEED: &str = "GREENROOM_TEST_SEED";
 /// If [`TEST_SEED`] is set to something that is no number.
 pub fn seed(test: &str) -> u64 {
     let seed = match env::var(TEST_SEED) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{TEST_SEED} is no number: {text:?}")),
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{TEST_SEED} is no number: {text:?}")),
         // Keyed anew for every instance, which is randomness enough for a test.
         Err(_) => RandomState::new().hash_one(test),
     };

@@ -10,10 +10,7 @@ fn a_server_listens_until_it_is_dropped() {
     };
     let address = server.url().trim_start_matches("nats://").to_owned();
     let mut greeting = [0; 5];
-    TcpStream::connect(&address)
-        .unwrap()
-        .read_exact(&mut greeting)
-        .unwrap();
+    TcpStream::connect(&address).unwrap().read_exact(&mut greeting).unwrap();
     assert_eq!(&greeting, b"INFO ");
     drop(server);
     assert!(TcpStream::connect(&address).is_err());
