@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use greenroom_protocol::{StudioId, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Tells the time. The one place where wall-clock time enters the operations, so that tests can
 /// move it and make it jump.
@@ -11,7 +12,7 @@ pub trait Clock: Send + Sync + 'static {
 }
 
 /// A fact to be appended to a studio's history.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fact {
     /// Whose history.
     pub studio: StudioId,

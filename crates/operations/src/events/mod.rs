@@ -1,6 +1,7 @@
 //! History: events are appended, read, and followed.
 
 mod append;
+mod facts;
 mod read;
 
 use std::sync::Arc;
@@ -13,7 +14,10 @@ use greenroom_protocol::events::{CloudEvent, SPECVERSION, rfc3339};
 use ring::digest;
 use tokio::sync::watch;
 
-use crate::context::{AppendFailed, Clock, EventSink, Fact};
+use crate::{
+    context::{AppendFailed, Clock, EventSink, Fact},
+    failure::Failure,
+};
 
 pub use read::{EventPage, EventTail, PAGE_EVENTS_MAX, Tailed};
 
@@ -53,24 +57,30 @@ fn stream_limits(limits: &EventLimits) -> StreamLimits {
 #[async_trait]
 impl EventSink for Events {
     async fn append(&self, fact: Fact) -> Result<(), AppendFailed> {
-        let event = CloudEvent {
-            specversion: SPECVERSION.into(),
-            id: fact.id,
-            source: fact.source,
-            kind: fact.kind,
-            subject: fact.subject,
-            time: rfc3339(fact.at),
-            datacontenttype: Some("application/json".into()),
-            data: Some(fact.data),
-            sequence: None,
-        };
-        let subject = Subject::new(&event.subject).map_err(|error| AppendFailed(error.to_string()))?;
-        let entry = entry(subject, &event).map_err(|error| AppendFailed(error.to_string()))?;
-        match self.log.append(&StreamId::studio(&fact.studio), vec![entry], None).await {
+        let studio = fact.studio.clone();
+        let entry = fact_entry(fact).map_err(|failure| AppendFailed(failure.to_string()))?;
+        match self.log.append(&StreamId::studio(&studio), vec![entry], None).await {
             Ok(_) => Ok(()),
             Err(error) => Err(AppendFailed(error.to_string())),
         }
     }
+}
+
+/// A fact as the history keeps it.
+fn fact_entry(fact: Fact) -> Result<NewEntry, Failure> {
+    let subject = Subject::new(&fact.subject).map_err(Failure::internal)?;
+    let event = CloudEvent {
+        specversion: SPECVERSION.into(),
+        id: fact.id,
+        source: fact.source,
+        kind: fact.kind,
+        subject: fact.subject,
+        time: rfc3339(fact.at),
+        datacontenttype: Some("application/json".into()),
+        data: Some(fact.data),
+        sequence: None,
+    };
+    entry(subject, &event).map_err(Failure::internal)
 }
 
 /// The event as it is kept: the envelope without its sequence.

@@ -61,8 +61,6 @@ struct State {
     lobby: Option<Arc<LobbyFrame>>,
     /// The newest state of the lobby that was put.
     seen: Option<(LobbyId, Revision)>,
-    /// The newest public list; comes last.
-    list: Option<Bytes>,
     /// While a create is under way its answer must come before the first update.
     holding: bool,
     closing: Option<Closing>,
@@ -91,12 +89,6 @@ impl Outbox {
             drop(state);
             self.wake.notify_one();
         }
-    }
-
-    /// Puts the newest public list, in place of one that was not taken yet.
-    pub fn push_list(&self, frame: Bytes) {
-        self.state.lock().list = Some(frame);
-        self.wake.notify_one();
     }
 
     /// Keeps lobby updates back until [`Outbox::release`].
@@ -165,7 +157,6 @@ impl State {
         if !self.holding {
             frames.extend(self.lobby.take().map(|frame| frame.updated.clone()));
         }
-        frames.extend(self.list.take());
         match self.closing {
             Some(closing) => Some(Delivery::Close(frames, closing)),
             None if frames.is_empty() => None,
