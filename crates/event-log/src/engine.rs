@@ -25,7 +25,7 @@ use crate::{
 /// | sequence | the stream sequence: from 1, gapless as appended |
 /// | `append` of one | publish with `Nats-Msg-Id` and `Nats-Expected-Last-Sequence`; answered by the acknowledgement (`sync_interval: always` for loss of power on a single server) |
 /// | `append` of several | an atomic batch (2.12); the duplicate window does not reach into it, so its ids are looked up first |
-/// | `WrongLast` | error 10071; the duplicate check comes before it, as here |
+/// | `WrongLast` | error 10071; the server checks it before the duplicate window, so the engine then looks whether the entries after the expected one bear these ids, and answers them as duplicates |
 /// | `Full` | errors 10077 (`max_msgs`, `max_bytes` under `discard: new`) |
 /// | `read` | direct get by sequence and subject; `gap` from `first_seq` |
 /// | consumer | a durable pull consumer, explicit acknowledgement, `filter_subject`, `ack_wait`, `max_deliver`, `max_ack_pending` = [`PENDING_DELIVERIES_MAX`](crate::PENDING_DELIVERIES_MAX) |

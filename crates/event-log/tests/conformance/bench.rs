@@ -12,30 +12,30 @@ use tempfile::TempDir;
 const TRIES_MAX: usize = 100;
 
 /// Longer than anything that is waited for takes.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Bench {
+pub(crate) struct Bench {
     folder: TempDir,
     plan: Option<FaultPlan>,
 }
 
 impl Bench {
-    pub fn embedded() -> Self {
+    pub(crate) fn embedded() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), plan: None }
     }
 
-    pub fn faulty() -> Self {
+    pub(crate) fn faulty() -> Self {
         let seed = greenroom_test_support::seed("conformance");
         Self { folder: tempfile::tempdir().unwrap(), plan: Some(FaultPlan::seeded(seed)) }
     }
 
     /// Whether answers may be lost and deliveries repeated.
-    pub fn is_faulty(&self) -> bool {
+    pub(crate) fn is_faulty(&self) -> bool {
         self.plan.is_some()
     }
 
     /// Opens the log; the one before must be closed.
-    pub async fn open(&self) -> Log {
+    pub(crate) async fn open(&self) -> Log {
         let path = self.folder.path().join("log.db");
         let log = EventLog::open(EventLogConfig::Embedded { path }).await.unwrap();
         let raw = log.clone();
@@ -49,13 +49,13 @@ impl Bench {
 
 /// A log whose calls are repeated as the contract says they may be.
 #[derive(Clone)]
-pub struct Log {
-    pub log: EventLog,
+pub(crate) struct Log {
+    pub(crate) log: EventLog,
     raw: EventLog,
 }
 
 /// Repeats `call` while its answer says that this is how to find out.
-pub async fn sure<T, F: Future<Output = Result<T, EventLogError>>>(
+pub(crate) async fn sure<T, F: Future<Output = Result<T, EventLogError>>>(
     call: impl Fn() -> F,
 ) -> Result<T, EventLogError> {
     for _ in 0..TRIES_MAX {
@@ -68,18 +68,18 @@ pub async fn sure<T, F: Future<Output = Result<T, EventLogError>>>(
 }
 
 impl Log {
-    pub async fn create(&self, stream: &StreamId, limits: StreamLimits) {
+    pub(crate) async fn create(&self, stream: &StreamId, limits: StreamLimits) {
         sure(|| self.log.create_stream(stream, limits)).await.unwrap();
     }
 
-    pub async fn stream(&self, name: &str) -> StreamId {
+    pub(crate) async fn stream(&self, name: &str) -> StreamId {
         let stream = StreamId::new(name).unwrap();
         self.create(&stream, StreamLimits::default()).await;
         stream
     }
 
     /// Appends entries that have ids, so that it may be repeated.
-    pub async fn append(
+    pub(crate) async fn append(
         &self,
         stream: &StreamId,
         entries: Vec<NewEntry>,
@@ -90,7 +90,7 @@ impl Log {
     }
 
     /// Appends `count` entries on `subject` one by one; their payloads are their sequences.
-    pub async fn fill(&self, stream: &StreamId, on: &str, count: u64) {
+    pub(crate) async fn fill(&self, stream: &StreamId, on: &str, count: u64) {
         let last = self.info(stream).await.last.0;
         for sequence in last + 1..=last + count {
             let answer = self.append(stream, vec![numbered(on, sequence)], None).await.unwrap();
@@ -98,17 +98,23 @@ impl Log {
         }
     }
 
-    pub async fn info(&self, stream: &StreamId) -> StreamInfo {
+    pub(crate) async fn info(&self, stream: &StreamId) -> StreamInfo {
         sure(|| self.log.info(stream)).await.unwrap()
     }
 
-    pub async fn page(&self, stream: &StreamId, from: u64, filter: Option<&str>, limit: usize) -> Page {
+    pub(crate) async fn page(
+        &self,
+        stream: &StreamId,
+        from: u64,
+        filter: Option<&str>,
+        limit: usize,
+    ) -> Page {
         let filter = filter.map(|text| SubjectFilter::parse(text).unwrap());
         sure(|| self.log.read(stream, Sequence(from), filter.as_ref(), limit)).await.unwrap()
     }
 
     /// Reads pages until the end.
-    pub async fn all(&self, stream: &StreamId, filter: Option<&str>, limit: usize) -> Vec<Entry> {
+    pub(crate) async fn all(&self, stream: &StreamId, filter: Option<&str>, limit: usize) -> Vec<Entry> {
         let (mut entries, mut from) = (Vec::new(), 1);
         loop {
             let page = self.page(stream, from, filter, limit).await;
@@ -122,16 +128,21 @@ impl Log {
         }
     }
 
-    pub async fn put_consumer(&self, stream: &StreamId, name: &str, config: ConsumerConfig) {
+    pub(crate) async fn put_consumer(&self, stream: &StreamId, name: &str, config: ConsumerConfig) {
         sure(|| self.log.put_consumer(stream, name, config.clone())).await.unwrap();
     }
 
-    pub async fn fetch(&self, stream: &StreamId, name: &str, batch: usize, wait: Duration) -> Fetched {
+    pub(crate) async fn fetch(&self, stream: &StreamId, name: &str, batch: usize, wait: Duration) -> Fetched {
         sure(|| self.log.fetch(stream, name, batch, wait)).await.unwrap()
     }
 
     /// Fetches until each of `wanted` was delivered once; answers how often each was, at most.
-    pub async fn fetch_all(&self, stream: &StreamId, name: &str, wanted: &[u64]) -> BTreeMap<u64, u32> {
+    pub(crate) async fn fetch_all(
+        &self,
+        stream: &StreamId,
+        name: &str,
+        wanted: &[u64],
+    ) -> BTreeMap<u64, u32> {
         let mut seen = BTreeMap::new();
         let started = std::time::Instant::now();
         while !wanted.iter().all(|sequence| seen.contains_key(sequence)) {
@@ -144,33 +155,33 @@ impl Log {
         seen
     }
 
-    pub async fn ack(&self, stream: &StreamId, name: &str, sequences: &[u64]) {
+    pub(crate) async fn ack(&self, stream: &StreamId, name: &str, sequences: &[u64]) {
         let sequences: Vec<_> = sequences.iter().copied().map(Sequence).collect();
         sure(|| self.log.ack(stream, name, &sequences)).await.unwrap();
     }
 
-    pub async fn nak(&self, stream: &StreamId, name: &str, sequence: u64, delay: Option<Duration>) {
+    pub(crate) async fn nak(&self, stream: &StreamId, name: &str, sequence: u64, delay: Option<Duration>) {
         sure(|| self.log.nak(stream, name, Sequence(sequence), delay)).await.unwrap();
     }
 
-    pub async fn state(&self, stream: &StreamId, name: &str) -> ConsumerState {
+    pub(crate) async fn state(&self, stream: &StreamId, name: &str) -> ConsumerState {
         sure(|| self.log.consumer_state(stream, name)).await.unwrap()
     }
 
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.raw.close().await;
     }
 }
 
-pub fn subject(text: &str) -> Subject {
+pub(crate) fn subject(text: &str) -> Subject {
     Subject::new(text).unwrap()
 }
 
 /// An entry whose payload is `number`, and whose id says so.
-pub fn numbered(on: &str, number: u64) -> NewEntry {
+pub(crate) fn numbered(on: &str, number: u64) -> NewEntry {
     NewEntry::new(subject(on), number.to_string()).with_id(format!("{on}#{number}"))
 }
 
-pub fn sequences(entries: &[Entry]) -> Vec<u64> {
+pub(crate) fn sequences(entries: &[Entry]) -> Vec<u64> {
     entries.iter().map(|entry| entry.sequence.0).collect()
 }

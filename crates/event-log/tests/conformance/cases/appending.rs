@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 
 use crate::bench::{Bench, numbered, sequences, subject};
 
-pub async fn order_and_gapless(bench: Bench) {
+pub(crate) async fn order_and_gapless(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     log.fill(&stream, "a.b", 50).await;
@@ -21,7 +21,7 @@ pub async fn order_and_gapless(bench: Bench) {
     assert_eq!((info.first, info.last, info.entries), (Sequence(1), Sequence(50), 50));
 }
 
-pub async fn expected_last(bench: Bench) {
+pub(crate) async fn expected_last(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     log.append(&stream, vec![numbered("a", 1)], Some(Sequence::ZERO)).await.unwrap();
@@ -37,7 +37,7 @@ pub async fn expected_last(bench: Bench) {
     assert_eq!(log.info(&stream).await.last, Sequence(2));
 }
 
-pub async fn duplicates(bench: Bench) {
+pub(crate) async fn duplicates(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     let other = log.stream("other").await;
@@ -51,7 +51,7 @@ pub async fn duplicates(bench: Bench) {
     assert_eq!(log.info(&other).await.last, Sequence(1), "ids are a stream's own");
 }
 
-pub async fn duplicates_within_a_batch(bench: Bench) {
+pub(crate) async fn duplicates_within_a_batch(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     log.fill(&stream, "a", 1).await;
@@ -62,7 +62,7 @@ pub async fn duplicates_within_a_batch(bench: Bench) {
     assert_eq!(log.info(&stream).await.entries, 3);
 }
 
-pub async fn batch_is_all_or_nothing(bench: Bench) {
+pub(crate) async fn batch_is_all_or_nothing(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     let batch: Vec<_> = (1..=100).map(|number| numbered("a", number)).collect();
@@ -78,7 +78,7 @@ pub async fn batch_is_all_or_nothing(bench: Bench) {
     assert_eq!(log.all(&stream, None, 1_000).await.len(), 100);
 }
 
-pub async fn concurrent_appends(bench: Bench) {
+pub(crate) async fn concurrent_appends(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     let mut writers = JoinSet::new();
@@ -101,7 +101,7 @@ pub async fn concurrent_appends(bench: Bench) {
     assert_eq!(sequences(&log.all(&stream, None, 100).await), places);
 }
 
-pub async fn too_large(bench: Bench) {
+pub(crate) async fn too_large(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     let largest = NewEntry::new(subject("a"), vec![7; ENTRY_BYTES_MAX]).with_id("largest");
@@ -118,7 +118,7 @@ pub async fn too_large(bench: Bench) {
     assert_eq!(log.info(&stream).await.entries, 1);
 }
 
-pub async fn restart(bench: Bench) {
+pub(crate) async fn restart(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     log.fill(&stream, "a", 20).await;
@@ -134,7 +134,7 @@ pub async fn restart(bench: Bench) {
     assert_eq!(log.info(&stream).await.last, Sequence(21));
 }
 
-pub async fn streams_are_apart(bench: Bench) {
+pub(crate) async fn streams_are_apart(bench: Bench) {
     let log = bench.open().await;
     let one = log.stream("one").await;
     let two = log.stream("two").await;

@@ -30,7 +30,7 @@ async fn filled(bench: &Bench, count: u64, config: ConsumerConfig) -> (Log, Stre
     (log, stream)
 }
 
-pub async fn acknowledges(bench: Bench) {
+pub(crate) async fn acknowledges(bench: Bench) {
     let (log, stream) = filled(&bench, 6, config(SHORT, 1_000)).await;
     log.fetch_all(&stream, "c", &[1, 2, 3, 4, 5, 6]).await;
     log.ack(&stream, "c", &[1, 2, 4]).await;
@@ -43,7 +43,7 @@ pub async fn acknowledges(bench: Bench) {
     assert_eq!((state.pending, state.acked_floor, state.dead_letters), (0, Sequence(6), 0));
 }
 
-pub async fn gives_back(bench: Bench) {
+pub(crate) async fn gives_back(bench: Bench) {
     let (log, stream) = filled(&bench, 2, config(SHORT, 1_000)).await;
     log.fetch_all(&stream, "c", &[1, 2]).await;
     log.ack(&stream, "c", &[2]).await;
@@ -63,7 +63,7 @@ pub async fn gives_back(bench: Bench) {
     assert_eq!(log.state(&stream, "c").await.acked_floor, Sequence(2));
 }
 
-pub async fn comes_again(bench: Bench) {
+pub(crate) async fn comes_again(bench: Bench) {
     let (log, stream) = filled(&bench, 3, config(SHORT, 1_000)).await;
     let mut attempts = 0;
     let started = Instant::now();
@@ -81,7 +81,7 @@ pub async fn comes_again(bench: Bench) {
     assert_eq!(log.state(&stream, "c").await.acked_floor, Sequence(3));
 }
 
-pub async fn dead_letters(bench: Bench) {
+pub(crate) async fn dead_letters(bench: Bench) {
     let (log, stream) = filled(&bench, 4, config(SHORT, 3)).await;
     let started = Instant::now();
     while log.state(&stream, "c").await.dead_letters < 4 {
@@ -106,7 +106,7 @@ pub async fn dead_letters(bench: Bench) {
     log.fetch_all(&stream, "c", &[5]).await;
 }
 
-pub async fn resumes_after_restart(bench: Bench) {
+pub(crate) async fn resumes_after_restart(bench: Bench) {
     let (log, stream) = filled(&bench, 10, config(SHORT, 1_000)).await;
     log.fetch_all(&stream, "c", &(1..=10).collect::<Vec<_>>()).await;
     log.ack(&stream, "c", &[1, 2, 3, 5, 9, 10]).await;
@@ -122,7 +122,7 @@ pub async fn resumes_after_restart(bench: Bench) {
     assert_eq!(log.state(&stream, "c").await.acked_floor, Sequence(10));
 }
 
-pub async fn attempts_survive_restart(bench: Bench) {
+pub(crate) async fn attempts_survive_restart(bench: Bench) {
     let (mut log, stream) = filled(&bench, 1, config(SHORT, 4)).await;
     let started = Instant::now();
     let mut highest = 0;
@@ -140,7 +140,7 @@ pub async fn attempts_survive_restart(bench: Bench) {
     assert_eq!(letters[0].attempts, 4);
 }
 
-pub async fn lag(bench: Bench) {
+pub(crate) async fn lag(bench: Bench) {
     let (log, stream) = filled(&bench, 8, config(LONG, 5)).await;
     assert_eq!(log.state(&stream, "c").await.lag, 8);
     let started = Instant::now();
@@ -157,7 +157,7 @@ pub async fn lag(bench: Bench) {
     assert_eq!(all[0].name, "c");
 }
 
-pub async fn gap_is_told_until_noticed(bench: Bench) {
+pub(crate) async fn gap_is_told_until_noticed(bench: Bench) {
     let log = bench.open().await;
     let stream = StreamId::new("s").unwrap();
     log.create(&stream, StreamLimits { entries_max: 5, ..StreamLimits::default() }).await;
@@ -178,7 +178,7 @@ pub async fn gap_is_told_until_noticed(bench: Bench) {
     assert_eq!(log.fetch(&stream, "c", 10, SHORT).await.gap, None, "it was noticed");
 }
 
-pub async fn several_fetches_share(bench: Bench) {
+pub(crate) async fn several_fetches_share(bench: Bench) {
     let (log, stream) = filled(&bench, 200, config(Duration::from_secs(2), 1_000)).await;
     let mut workers = JoinSet::new();
     for _ in 0..4 {
@@ -207,7 +207,7 @@ pub async fn several_fetches_share(bench: Bench) {
     }
 }
 
-pub async fn waits_for_entries(bench: Bench) {
+pub(crate) async fn waits_for_entries(bench: Bench) {
     let (log, stream) = filled(&bench, 0, config(SHORT, 1_000)).await;
     assert!(log.fetch(&stream, "c", 10, Duration::ZERO).await.deliveries.is_empty());
     let fetch = async {
@@ -223,7 +223,7 @@ pub async fn waits_for_entries(bench: Bench) {
     assert_eq!(fetched.deliveries[0].entry.sequence, Sequence(1));
 }
 
-pub async fn changed_filter_keeps_the_place(bench: Bench) {
+pub(crate) async fn changed_filter_keeps_the_place(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     let filtered =
@@ -253,7 +253,7 @@ pub async fn changed_filter_keeps_the_place(bench: Bench) {
     assert_eq!(wanted.into_keys().collect::<Vec<_>>(), [6, 8]);
 }
 
-pub async fn starts(bench: Bench) {
+pub(crate) async fn starts(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     log.fill(&stream, "a", 5).await;
@@ -274,7 +274,7 @@ pub async fn starts(bench: Bench) {
     assert_eq!(sequences(&log.all(&stream, None, 10).await).len(), 6, "consuming takes nothing away");
 }
 
-pub async fn limit_of_consumers(bench: Bench) {
+pub(crate) async fn limit_of_consumers(bench: Bench) {
     let log = bench.open().await;
     let stream = StreamId::new("s").unwrap();
     log.create(&stream, StreamLimits { consumers_max: 2, ..StreamLimits::default() }).await;
@@ -289,7 +289,7 @@ pub async fn limit_of_consumers(bench: Bench) {
     assert!(matches!(odd, Err(EventLogError::Malformed(_))));
 }
 
-pub async fn deleted(bench: Bench) {
+pub(crate) async fn deleted(bench: Bench) {
     let (log, stream) = filled(&bench, 2, config(SHORT, 5)).await;
     log.fetch_all(&stream, "c", &[1, 2]).await;
     log.ack(&stream, "c", &[1, 2]).await;

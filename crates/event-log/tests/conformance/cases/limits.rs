@@ -8,7 +8,7 @@ use greenroom_event_log::{
 
 use crate::bench::{Bench, PATIENCE, numbered, sequences, subject, sure};
 
-pub async fn oldest_go_and_the_gap_is_told(bench: Bench) {
+pub(crate) async fn oldest_go_and_the_gap_is_told(bench: Bench) {
     let log = bench.open().await;
     let stream = StreamId::new("s").unwrap();
     log.create(&stream, StreamLimits { entries_max: 10, ..StreamLimits::default() }).await;
@@ -22,7 +22,7 @@ pub async fn oldest_go_and_the_gap_is_told(bench: Bench) {
     assert_eq!(log.page(&stream, 15, None, 100).await.gap, Some((Sequence(15), Sequence(15))));
 }
 
-pub async fn bytes(bench: Bench) {
+pub(crate) async fn bytes(bench: Bench) {
     let log = bench.open().await;
     let stream = StreamId::new("s").unwrap();
     let size = 1_000 + 1 + ENTRY_OVERHEAD_BYTES;
@@ -38,7 +38,7 @@ pub async fn bytes(bench: Bench) {
     assert_eq!(log.info(&stream).await.entries, 4, "nothing goes for what cannot stay");
 }
 
-pub async fn refuse(bench: Bench) {
+pub(crate) async fn refuse(bench: Bench) {
     let log = bench.open().await;
     let stream = StreamId::new("s").unwrap();
     let limits = StreamLimits { entries_max: 5, when_full: WhenFull::Refuse, ..StreamLimits::default() };
@@ -55,7 +55,7 @@ pub async fn refuse(bench: Bench) {
     assert_eq!(log.info(&stream).await.first, Sequence(1));
 }
 
-pub async fn lowered(bench: Bench) {
+pub(crate) async fn lowered(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     for block in 0..3_u64 {
@@ -73,7 +73,7 @@ pub async fn lowered(bench: Bench) {
     assert_eq!(sequences(&page.entries), (2_994..=3_000).collect::<Vec<_>>());
 }
 
-pub async fn deleted_stream_begins_anew(bench: Bench) {
+pub(crate) async fn deleted_stream_begins_anew(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     log.fill(&stream, "a", 5).await;

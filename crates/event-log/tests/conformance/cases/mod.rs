@@ -1,6 +1,6 @@
 //! The cases, by theme.
 
-pub mod appending;
-pub mod consuming;
-pub mod limits;
-pub mod reading;
+pub(crate) mod appending;
+pub(crate) mod consuming;
+pub(crate) mod limits;
+pub(crate) mod reading;

@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use crate::bench::{Bench, PATIENCE, numbered, sequences, sure};
 
-pub async fn filters(bench: Bench) {
+pub(crate) async fn filters(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     for (number, on) in
@@ -28,7 +28,7 @@ pub async fn filters(bench: Bench) {
 }
 
 /// A stream long enough that an engine may search it by subject.
-pub async fn filters_by_index(bench: Bench) {
+pub(crate) async fn filters_by_index(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     for block in 0..30_u64 {
@@ -65,7 +65,7 @@ pub async fn filters_by_index(bench: Bench) {
     }
 }
 
-pub async fn pages(bench: Bench) {
+pub(crate) async fn pages(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     let empty = log.page(&stream, 1, None, 10).await;
@@ -82,7 +82,7 @@ pub async fn pages(bench: Bench) {
     assert_eq!((beyond.entries.len(), beyond.next, beyond.end), (0, Sequence(50), true));
 }
 
-pub async fn tail(bench: Bench) {
+pub(crate) async fn tail(bench: Bench) {
     let log = bench.open().await;
     let stream = log.stream("s").await;
     let tail = {
@@ -105,7 +105,7 @@ pub async fn tail(bench: Bench) {
     assert_eq!(seen, (1..=30).collect::<Vec<_>>());
 }
 
-pub async fn unknown_stream(bench: Bench) {
+pub(crate) async fn unknown_stream(bench: Bench) {
     let log = bench.open().await;
     let stream = StreamId::new("nowhere").unwrap();
     assert_eq!(log.append(&stream, vec![numbered("a", 1)], None).await, Err(EventLogError::NoStream));
