@@ -85,7 +85,8 @@ impl From<ServerLimits> for LimitsSpec {
 }
 
 /// Where the server is, as its supervisor writes it and tells it: one JSON line on the control
-/// socket, the same in the file.
+/// socket, the same in the file. An older supervisor may have written it: fields are only ever added,
+/// with a default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Status {
     pub(crate) boot_id: String,

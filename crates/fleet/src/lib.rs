@@ -1,7 +1,10 @@
 //! Game servers: started, watched, logged and stopped.
 //!
 //! [`Provider`] is the port. Its engine `process` runs each server as a local process under a
-//! supervisor of its own ([`supervise`]), which outlives us.
+//! supervisor of its own ([`supervise`]), which outlives us. The server runs in `work` below its
+//! folder unless told otherwise. Its environment is `PATH`, `HOME` and `LANG` of ours, what the
+//! [`Launch`] says, and `GREENROOM_SERVER_DIR` (its folder), `GREENROOM_PAYLOAD_FILE`,
+//! `GREENROOM_PAYLOAD` if it is started with one, and `GREENROOM_SERVER_ID` unless the launch has it.
 #![deny(missing_docs)]
 
 pub mod error;

@@ -254,6 +254,9 @@ fn spawn(
     }
     let lock = folder.try_lock()?.ok_or_else(|| io::Error::other("its lock is held by another process"))?;
     let listener = folder.with_socket_path(UnixListener::bind)?;
+    // While we hold the other end: whatever becomes of the supervisor, it is heard here.
+    let stream = folder.with_socket_path(UnixStream::connect)?;
+    stream.set_nonblocking(true)?;
     let complaints = File::create(folder.supervisor_log())?;
     let mut command = Command::new(&host.config.greenroom);
     command.args(&host.config.supervise_args).arg(folder.path()).env_clear();
@@ -268,12 +271,9 @@ fn spawn(
             let program = host.config.greenroom.display();
             io::Error::other(format!("the supervisor {program} does not run: {error}"))
         });
-    // The command holds our ends of both: closed before anybody waits for the supervisor's to close.
-    drop(command);
-    let stream = folder.with_socket_path(UnixStream::connect);
-    let (child, stream) = (child?, stream?);
-    stream.set_nonblocking(true)?;
-    Ok((stream, child))
+    // The command, which holds our ends of both, is dropped here, before anybody waits for the
+    // supervisor's to close.
+    Ok((stream, child?))
 }
 
 /// What a supervisor that failed has said.

@@ -39,13 +39,16 @@ pub(super) fn prepare(limits: LimitsSpec, id: &ServerId) -> Prepared {
         return prepared;
     }
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let name = format!("greenroom-{id}");
+    // Another installation may have the same id.
+    let name = format!("greenroom-{id}-{}", std::process::id());
     let cpu = limits.cpu_cores.map(|cores| (cores.max(CPU_CORES_MIN) * CPU_PERIOD_US as f64) as u64);
 
-    if let Some(parent) = unified(&own) {
-        let mut settings = Vec::new();
-        settings.extend(limits.memory_bytes.map(|bytes| ("memory.max", bytes.to_string())));
-        settings.extend(cpu.map(|quota| ("cpu.max", format!("{quota} {CPU_PERIOD_US}"))));
+    let mut settings = Vec::new();
+    settings.extend(limits.memory_bytes.map(|bytes| ("memory.max", bytes.to_string())));
+    settings.extend(cpu.map(|quota| ("cpu.max", format!("{quota} {CPU_PERIOD_US}"))));
+    for parent in unified(&own) {
+        // Refused where they are on already or may not be: the settings then tell which.
+        let _refused = fs::write(parent.join("cgroup.subtree_control"), "+memory +cpu");
         if prepared.group(&parent.join(&name), &settings).is_ok() {
             return prepared;
         }
@@ -121,11 +124,21 @@ pub(crate) fn remove(groups: &[PathBuf]) {
     }
 }
 
-/// Our own group in the one hierarchy of version 2.
-fn unified(own: &str) -> Option<PathBuf> {
-    let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+/// Where a group may be made in the one hierarchy of version 2: in our own group, which works only
+/// where no process is in it, or beside it where ours is a part of what a service was given (systemd's
+/// `Delegate=yes` with `DelegateSubgroup=`).
+fn unified(own: &str) -> Vec<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
-    root.join("cgroup.controllers").exists().then(|| root.join(path))
+    let Some(path) = own.lines().find_map(|line| line.strip_prefix("0::/")) else { return Vec::new() };
+    if !root.join("cgroup.controllers").exists() {
+        return Vec::new();
+    }
+    let own = root.join(path);
+    let is_whole_unit =
+        own.extension().is_some_and(|kind| kind == "service" || kind == "scope" || kind == "slice");
+    let beside = own.parent().filter(|parent| !is_whole_unit && *parent != root && parent.starts_with(root));
+    let beside = beside.map(Path::to_owned);
+    std::iter::once(own).chain(beside).collect()
 }
 
 /// Our own group in a controller's hierarchy of version 1.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use greenroom_fleet::{ExitCause, Phase, StartError};
+use greenroom_fleet::{ExitCause, Phase, ProcessConfig, Provider, ProviderConfig, StartError};
 
 use crate::support::*;
 
@@ -215,4 +215,45 @@ async fn a_folder_that_does_not_exist_is_said() {
     let error = host.provider.start(spec).await.unwrap_err();
     assert!(error.to_string().contains("no such folder"), "{error}");
     host.finish().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_used_is_said_when_it_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    std::fs::write(&path, "no folder").unwrap();
+    let config = ProcessConfig {
+        servers_dir: path.clone(),
+        greenroom: "/no/such/program".into(),
+        supervise_args: Vec::new(),
+    };
+    let error = Provider::open(ProviderConfig::Process(config)).await.err().unwrap();
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+}
+
+#[tokio::test]
+async fn a_supervisor_that_does_not_come_up_is_told_with_its_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = |greenroom: &str| ProcessConfig {
+        servers_dir: dir.path().to_owned(),
+        greenroom: greenroom.into(),
+        supervise_args: vec!["-c".into(), "echo no luck today >&2; exit 1".into()],
+    };
+    for (program, says) in [("/bin/sh", "no luck today"), ("/no/such/program", "does not run")] {
+        let provider = Provider::open(ProviderConfig::Process(config(program))).await.unwrap();
+        let error = provider.start(game("s1", &["wait"])).await.unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(provider.list().await.unwrap().is_empty());
+        assert!(!dir.path().join("s1").exists());
+    }
+}
+
+#[test]
+fn a_supervisor_started_by_hand_says_what_it_is() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_fleet-test-supervisor"))
+        .args(["supervise", "/tmp"])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not by hand"));
 }

@@ -96,7 +96,8 @@ async fn what_ended_while_we_were_away_is_told() {
     kill_process(Pid::from_raw(exits.1).unwrap(), Signal::TERM).unwrap();
     kill(dies.1);
     kill(loses.0);
-    for pid in [exits.0, dies.0, loses.0] {
+    // A game goes with its supervisor, though we are not there to see to it.
+    for pid in [exits.0, dies.0, loses.0, loses.1] {
         gone(pid).await;
     }
     let host = host.reopen().await;

@@ -24,28 +24,28 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Host {
     pub(crate) provider: Provider,
-    folder: tempfile::TempDir,
+    folder: Folder,
 }
 
 impl Host {
     pub(crate) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { provider: open(folder.path()).await, folder }
+        let folder = Folder(tempfile::tempdir().unwrap());
+        Self { provider: open(folder.0.path()).await, folder }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        self.folder.0.path()
     }
 
     pub(crate) fn folder_of(&self, id: &str) -> PathBuf {
-        self.folder.path().canonicalize().unwrap().join(id)
+        self.folder.0.path().canonicalize().unwrap().join(id)
     }
 
     /// As after a restart of Greenroom: the old provider is gone before the new one is there.
     pub(crate) async fn reopen(self) -> Self {
         let Self { provider, folder } = self;
         drop(provider);
-        Self { provider: open(folder.path()).await, folder }
+        Self { provider: open(folder.0.path()).await, folder }
     }
 
     pub(crate) async fn start(&self, spec: StartSpec) -> Vec<BoundPort> {
@@ -116,15 +116,7 @@ impl Host {
 
     /// The processes whose environment says that they are of a server here.
     pub(crate) fn processes(&self) -> Vec<i32> {
-        let marker = format!("GREENROOM_SERVER_DIR={}", self.folder.path().canonicalize().unwrap().display());
-        let pids = std::fs::read_dir("/proc")
-            .unwrap()
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-        pids.filter(|pid| {
-            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.windows(marker.len()).any(|w| w == marker.as_bytes())
-        })
-        .collect()
+        processes_of(self.path())
     }
 
     /// Ends all and sees that nothing is left.
@@ -136,6 +128,31 @@ impl Host {
         assert_eq!(self.processes(), Vec::<i32>::new(), "processes are left");
         self.provider.shutdown().await;
     }
+}
+
+/// A test that fails leaves nothing running either.
+struct Folder(tempfile::TempDir);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        for pid in processes_of(self.0.path()) {
+            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+                let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
+}
+
+fn processes_of(folder: &Path) -> Vec<i32> {
+    let marker = format!("GREENROOM_SERVER_DIR={}", folder.canonicalize().unwrap().display());
+    let pids = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.windows(marker.len()).any(|w| w == marker.as_bytes())
+    })
+    .collect()
 }
 
 async fn open(folder: &Path) -> Provider {
