@@ -1,5 +1,6 @@
 //! Tries on a real nats-server what the directory's contract would ask of it, so that the contract
 //! can be kept there too. What was learned stands at the contract, in `src/engine.rs`.
+#![expect(clippy::unwrap_used, reason = "what goes wrong in a test fails it")]
 
 use std::{collections::BTreeSet, time::Duration};
 

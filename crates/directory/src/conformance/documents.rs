@@ -272,9 +272,6 @@ pub(super) async fn everything_is_refused_after_close(setup: &impl Setup) {
     let told = super::client::until(&mut watch, super::client::is_put_of("a", "one"));
     super::client::in_time(told).await;
     super::client::in_time(async { while watch.next().await.is_some() {} }).await;
-    fn refused<T>(result: Result<T, DirectoryError>) -> bool {
-        matches!(result, Err(DirectoryError::Unavailable(_)))
-    }
     assert!(refused(directory.get(&Key::new(skirmish.clone(), LOBBY, "a")).await));
     assert!(refused(directory.list_all(LOBBY).await));
     assert!(refused(directory.watch(&[LOBBY]).await));
@@ -282,4 +279,8 @@ pub(super) async fn everything_is_refused_after_close(setup: &impl Setup) {
     assert!(refused(directory.acquire_lease("a", "me", Duration::from_secs(1)).await));
     let put = vec![Change::put(LOBBY, "a", Expected::Any, "two")];
     assert!(directory.commit(&skirmish, put).await.is_err());
+}
+
+fn refused<T>(result: Result<T, DirectoryError>) -> bool {
+    matches!(result, Err(DirectoryError::Unavailable(_)))
 }

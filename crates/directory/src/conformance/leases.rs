@@ -9,7 +9,7 @@ use super::{
     client::{acquire, eventually, release, renew},
 };
 
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 const SHORT: Duration = Duration::from_secs(1);
 
 pub(super) async fn one_holder_at_a_time(setup: &impl Setup) {

@@ -83,7 +83,6 @@ impl Embedded {
     }
 
     /// Opens it without a sweeper.
-
     async fn open_with(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let opening = {
             let clock = Arc::clone(&clock);

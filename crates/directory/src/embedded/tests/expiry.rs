@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{Bench, LOBBY, PRESENCE, skirmish};
 use crate::{Change, Class, Directory, Expected, Key, Kind, Notice};
 
-const TERM: Duration = Duration::from_secs(60);
+const TERM: Duration = Duration::from_mins(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR_MS: i64 = 3_600_000;
 
 async fn put(directory: &Directory, kind: Kind, id: &str) {
@@ -26,10 +27,10 @@ async fn a_document_is_gone_at_its_deadline_and_told_by_the_sweep() {
     }
     let mut watch = directory.watch(&[LOBBY, PRESENCE]).await.unwrap();
     while watch.next().await != Some(Notice::Current) {}
-    bench.clock.advance(TERM - Duration::from_millis(1));
+    bench.clock.advance(TERM.saturating_sub(MILLISECOND));
     bench.sweep();
     assert!(is_there(&directory, LOBBY, "a").await && is_there(&directory, PRESENCE, "a").await);
-    bench.clock.advance(Duration::from_millis(1));
+    bench.clock.advance(MILLISECOND);
     assert!(!is_there(&directory, LOBBY, "a").await && !is_there(&directory, PRESENCE, "a").await);
     assert_eq!(watch.try_next(), None);
     bench.sweep();
@@ -64,9 +65,9 @@ async fn a_restart_keeps_the_deadline() {
     put(&bench.directory(), LOBBY, "a").await;
     bench.clock.advance(TERM / 2);
     bench.restart().await;
-    bench.clock.advance(TERM / 2 - Duration::from_millis(1));
+    bench.clock.advance((TERM / 2).saturating_sub(MILLISECOND));
     assert!(is_there(&bench.directory(), LOBBY, "a").await);
-    bench.clock.advance(Duration::from_millis(1));
+    bench.clock.advance(MILLISECOND);
     assert!(!is_there(&bench.directory(), LOBBY, "a").await);
     put(&bench.directory(), LOBBY, "b").await;
     bench.clock.advance(2 * TERM);
@@ -123,7 +124,7 @@ async fn terms_are_whole_seconds_and_have_an_end() {
     }
     bench.clock.advance(Duration::from_millis(999));
     assert!(is_there(&directory, PRESENCE, "short").await);
-    bench.clock.advance(Duration::from_millis(1));
+    bench.clock.advance(MILLISECOND);
     assert!(!is_there(&directory, PRESENCE, "short").await);
     assert!(is_there(&directory, PRESENCE, "long").await && is_there(&directory, LOBBY, "long").await);
 }

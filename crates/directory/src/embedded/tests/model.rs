@@ -161,17 +161,14 @@ async fn commit(
             conflict = Some(Key::new(skirmish(), kind, id));
         }
         let value = format!("{number} {id}");
-        let action = match put {
-            Some(seconds) => {
-                let deadline = (seconds > 0).then(|| model.seconds + u64::from(seconds));
-                after.insert((kind, id), Standing { revision: Revision(0), value: value.clone(), deadline });
-                let expires_after = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-                Action::Put { value: value.into(), expires_after }
-            }
-            None => {
-                after.remove(&(kind, id));
-                Action::Delete
-            }
+        let action = if let Some(seconds) = put {
+            let deadline = (seconds > 0).then(|| model.seconds + u64::from(seconds));
+            after.insert((kind, id), Standing { revision: Revision(0), value: value.clone(), deadline });
+            let expires_after = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+            Action::Put { value: value.into(), expires_after }
+        } else {
+            after.remove(&(kind, id));
+            Action::Delete
         };
         changes.push(Change { kind, id: id.into(), expected, action });
     }
