@@ -22,6 +22,8 @@ use uuid::Uuid;
 const CALLERS: u64 = 64;
 const SIGN_INS: u64 = 40_000;
 const ROUNDS: usize = 5;
+const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64)";
+const ADDRESS: &str = "203.0.113.7";
 
 /// What one round of one contender came to.
 #[derive(Clone, Copy)]
@@ -34,19 +36,22 @@ struct Round {
 #[tokio::main]
 async fn main() {
     let dir = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
-    let (mut one_row, mut two_rows, mut sign_ins, mut opens) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut one, mut same, mut opens) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut sign_ins, mut look_ups) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        one_row.push(bare(&dir, false).await);
-        sign_ins.push(storage(&dir, &mut opens).await);
-        two_rows.push(bare(&dir, true).await);
+        one.push(one_row(&dir).await);
+        let (sign_in, look_up) = storage(&dir, &mut opens).await;
+        sign_ins.push(sign_in);
+        look_ups.push(look_up);
+        same.push(same_rows(&dir).await);
     }
     println!("{SIGN_INS} a round, {CALLERS} callers, median of {ROUNDS} rounds (lowest to highest)");
-    let one = report("bare insert, one row", one_row);
-    let two = report("bare insert, two rows", two_rows);
+    let one = report("bare insert, one row", one);
+    let same = report("bare, the same rows", same);
     let own = report("sign-in", sign_ins);
-    println!("sign-in / bare one row  {:.2}", own / one);
-    println!("sign-in / bare two rows {:.2}", own / two);
+    report("look-up of a session", look_ups);
+    println!("sign-in / bare one row      {:.2}", own / one);
+    println!("sign-in / bare, same rows   {:.2}", own / same);
     opens.sort_by(f64::total_cmp);
     println!("opening an up-to-date file with {SIGN_INS} players: {:.2} ms", opens[opens.len() / 2]);
 }
@@ -65,15 +70,13 @@ fn report(name: &str, mut rounds: Vec<Round>) -> f64 {
     median.per_second
 }
 
-async fn bare(dir: &Path, two_rows: bool) -> Round {
+/// One row a call, into a table without an index.
+async fn one_row(dir: &Path) -> Round {
     let dir = tempfile::tempdir_in(dir).unwrap();
     let options =
         WriterOptions { name: "bare", durability: Durability::PowerLoss, queue_jobs_max: QUEUE_JOBS_MAX };
     let writer = Writer::open(&dir.path().join("bare.sqlite"), options, |connection| {
-        connection.execute_batch(
-            "CREATE TABLE a (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
-             CREATE TABLE b (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;",
-        )
+        connection.execute_batch("CREATE TABLE a (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT")
     })
     .unwrap();
     let shared = writer.clone();
@@ -82,14 +85,10 @@ async fn bare(dir: &Path, two_rows: bool) -> Round {
         move |_| {
             let writer = shared.clone();
             async move {
-                // As many bytes as the values of a sign-in's row.
-                let body = format!("{:0160}", 7);
+                // As many bytes as the values of a session.
+                let body = format!("{:0200}", 7);
                 let inserted = writer.run(move |connection| {
-                    connection.prepare_cached("INSERT INTO a (body) VALUES (?1)")?.execute([&body])?;
-                    if two_rows {
-                        connection.prepare_cached("INSERT INTO b (body) VALUES (?1)")?.execute([&body])?;
-                    }
-                    Ok::<_, rusqlite::Error>(())
+                    connection.prepare_cached("INSERT INTO a (body) VALUES (?1)")?.execute([&body])
                 });
                 inserted.await.unwrap().unwrap();
             }
@@ -100,7 +99,49 @@ async fn bare(dir: &Path, two_rows: bool) -> Round {
     round
 }
 
-async fn storage(dir: &Path, opens: &mut Vec<f64>) -> Round {
+/// The two rows of a sign-in into the same tables with their indexes, written for SQLite alone.
+async fn same_rows(dir: &Path) -> Round {
+    let dir = tempfile::tempdir_in(dir).unwrap();
+    let path = dir.path().join("records.sqlite");
+    Storage::open(StorageConfig::Embedded { path: path.clone() }).unwrap().close().await;
+    let options =
+        WriterOptions { name: "bare", durability: Durability::PowerLoss, queue_jobs_max: QUEUE_JOBS_MAX };
+    let writer = Writer::open(&path, options, |_| Ok(())).unwrap();
+    let shared = writer.clone();
+    let round = race(
+        || writer.commits(),
+        move |number| {
+            let writer = shared.clone();
+            async move {
+                let player = Uuid::now_v7().to_string();
+                let session = session_id(number);
+                let inserted = writer.run(move |connection| {
+                    connection
+                        .prepare_cached("INSERT INTO players VALUES (?1, 'skirmish', ?2, ?2, ?3, ?3)")?
+                        .execute((&player, format!("player {number}"), number as i64))?;
+                    connection
+                        .prepare_cached(
+                            "INSERT INTO sessions VALUES (?1, ?2, 'skirmish', ?3, ?3, NULL, NULL, ?4, NULL, ?5, ?6)",
+                        )?
+                        .execute((
+                            session.as_str(),
+                            &player,
+                            1_700_000_000_000 + number as i64,
+                            [7_u8; 32],
+                            USER_AGENT,
+                            ADDRESS,
+                        ))
+                });
+                inserted.await.unwrap().unwrap();
+            }
+        },
+    )
+    .await;
+    writer.close().await;
+    round
+}
+
+async fn storage(dir: &Path, opens: &mut Vec<f64>) -> (Round, Round) {
     let dir = tempfile::tempdir_in(dir).unwrap();
     let path = dir.path().join("records.sqlite");
     let storage = Storage::open(StorageConfig::Embedded { path: path.clone() }).unwrap();
@@ -114,14 +155,14 @@ async fn storage(dir: &Path, opens: &mut Vec<f64>) -> Round {
                 let now = Timestamp::from_millis(1_700_000_000_000 + number as i64);
                 let player = PlayerId::new(Uuid::now_v7().to_string()).unwrap();
                 let session = NewSession {
-                    id: SessionId::new(Uuid::now_v7().to_string()).unwrap(),
+                    id: session_id(number),
                     player: player.clone(),
                     game: game.clone(),
                     created_at: now,
                     expires_at: Timestamp::from_millis(now.as_millis() + 30 * 86_400_000),
                     refresh_hash: Some([7; 32]),
-                    user_agent: Some("Mozilla/5.0 (X11; Linux x86_64)".to_owned()),
-                    address: Some("203.0.113.7".to_owned()),
+                    user_agent: Some(USER_AGENT.to_owned()),
+                    address: Some(ADDRESS.to_owned()),
                 };
                 let player = NewPlayer {
                     id: player,
@@ -140,12 +181,30 @@ async fn storage(dir: &Path, opens: &mut Vec<f64>) -> Round {
         },
     )
     .await;
+    let shared = storage.clone();
+    let look_up = race(
+        || storage.commits(),
+        move |number| {
+            let storage = shared.clone();
+            async move {
+                // A prime stride: neighbours in time are not neighbours in the file.
+                let session = storage.sessions().get(&session_id(number * 7_919 % SIGN_INS)).await.unwrap();
+                assert!(session.is_some());
+            }
+        },
+    )
+    .await;
     storage.close().await;
     let started = Instant::now();
     let again = Storage::open(StorageConfig::Embedded { path }).unwrap();
     opens.push(started.elapsed().as_secs_f64() * 1_000.0);
     again.close().await;
-    round
+    (round, look_up)
+}
+
+/// As a UUID of version 7 is: growing with time.
+fn session_id(number: u64) -> SessionId {
+    SessionId::new(format!("01936e2f-{:04x}-7000-8000-{number:012x}", number >> 16)).unwrap()
 }
 
 async fn race<F: Future<Output = ()> + Send>(
