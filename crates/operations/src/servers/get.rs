@@ -1,0 +1,155 @@
+//! One server, living or ended, and how servers are shown.
+
+use std::sync::Arc;
+
+use greenroom_domain::server::{Exit, ExitCause, Passage, Server, ServerPort, StopReason};
+use greenroom_protocol::{
+    GameId, ServerId,
+    hosting::{AllocationView, ExitView, PortView, ServerState, ServerView, StateChange},
+};
+use greenroom_storage::ServerRecord;
+
+use super::{ServerError, Servers};
+
+impl Servers {
+    /// The server, if it is one of `game`'s: as it stands, or as it is remembered.
+    pub async fn get(&self, game: &GameId, id: &ServerId) -> Result<ServerView, ServerError> {
+        if let Some(server) = self.living(id) {
+            return if server.birth.game == *game {
+                Ok(view_of(&server))
+            } else {
+                Err(ServerError::NotFound)
+            };
+        }
+        let row = self.0.storage.servers().get(id).await.map_err(ServerError::Storage)?;
+        let row = row.filter(|row| row.game == *game).ok_or(ServerError::NotFound)?;
+        Ok(view_of_record(&row))
+    }
+
+    /// The server's document, if it is still in the directory.
+    pub fn living(&self, id: &ServerId) -> Option<Arc<Server>> {
+        self.0.view.get(id).map(|(server, _)| server)
+    }
+}
+
+/// A living server as its studio sees it.
+pub fn view_of(server: &Server) -> ServerView {
+    let birth = &server.birth;
+    let stopped = server.stop_reason;
+    let change = |passage: &Passage| StateChange {
+        state: passage.state,
+        at: passage.at,
+        reason: stopped.filter(|_| passage.state == ServerState::Stopping).map(reason),
+    };
+    ServerView {
+        id: birth.id.clone(),
+        name: birth.name.clone(),
+        game: birth.game.clone(),
+        state: server.state,
+        region: Some(birth.region.clone()),
+        version: Some(birth.version.clone()),
+        address: birth.address.clone(),
+        port: server.port(),
+        ports: server.ports.iter().map(port).collect(),
+        created_at: birth.created_at,
+        allocation: server.allocation.as_ref().map(|allocation| AllocationView {
+            at: allocation.at,
+            match_id: allocation.match_id.clone(),
+            payload_bytes: allocation.payload.len() as u64,
+        }),
+        exit: server.exit.as_ref().map(exit),
+        history: server.history.iter().map(change).collect(),
+    }
+}
+
+/// An ended server as its studio sees it.
+pub(crate) fn view_of_record(row: &ServerRecord) -> ServerView {
+    let read = |value: &serde_json::Value| serde_json::from_value(value.clone()).unwrap_or_default();
+    let ports: Vec<ServerPort> = read(&row.ports);
+    let history: Vec<StateChange> = serde_json::from_value(row.history.clone()).unwrap_or_default();
+    let ended: Option<Exit> = row.exit.clone().and_then(|value| serde_json::from_value(value).ok());
+    let state = [ServerState::Ended, ServerState::Lost].into_iter().find(|state| state.as_str() == row.state);
+    ServerView {
+        id: row.id.clone(),
+        name: row.name.clone(),
+        game: row.game.clone(),
+        state: state.unwrap_or(ServerState::Ended),
+        region: Some(row.region.clone()),
+        version: None,
+        address: row.address.clone().unwrap_or_default(),
+        port: ports.first().map(|port| port.port),
+        ports: ports.iter().map(port).collect(),
+        created_at: row.created_at,
+        allocation: row.allocated_at.map(|at| AllocationView {
+            at,
+            match_id: row.match_id.clone(),
+            payload_bytes: 0,
+        }),
+        exit: ended.as_ref().map(exit),
+        history,
+    }
+}
+
+/// What is remembered of a server.
+pub(crate) fn record_of(server: &Server, log_kept: std::time::Duration) -> ServerRecord {
+    let shown = view_of(server);
+    let json = |value: serde_json::Result<serde_json::Value>| value.unwrap_or_default();
+    let birth = &server.birth;
+    ServerRecord {
+        id: birth.id.clone(),
+        game: birth.game.clone(),
+        studio: birth.studio.clone(),
+        name: birth.name.clone(),
+        region: birth.region.clone(),
+        build: birth.build.clone(),
+        address: Some(birth.address.clone()),
+        ports: json(serde_json::to_value(&server.ports)),
+        state: server.state.as_str().to_owned(),
+        created_at: birth.created_at,
+        ready_at: server.ready_at,
+        // Of one that never was given nothing was answered, so that its key must not find it.
+        allocated_at: server.allocated_at.filter(|_| server.was_given()),
+        ended_at: server.ended_at,
+        exit: server.exit.as_ref().map(|exit| json(serde_json::to_value(exit))),
+        history: json(serde_json::to_value(shown.history)),
+        match_id: server.allocation.as_ref().and_then(|allocation| allocation.match_id.clone()),
+        log_kept_until: server.ended_at.map(|at| at.after(log_kept)),
+    }
+}
+
+pub(crate) fn reason(reason: StopReason) -> String {
+    match reason {
+        StopReason::Requested => "somebody asked for it",
+        StopReason::Pool => "the warm pool has no use for it",
+        StopReason::Deadline => "it was not ready before the allocation's deadline",
+        StopReason::Abandoned => "whoever asked for it went away before it was ready",
+        StopReason::Shutdown => "the development server ends",
+    }
+    .to_owned()
+}
+
+fn port(port: &ServerPort) -> PortView {
+    use greenroom_domain::settings::PortProtocol;
+    let protocol = match port.protocol {
+        PortProtocol::Tcp => "tcp",
+        PortProtocol::Udp => "udp",
+        PortProtocol::TcpUdp => "tcp+udp",
+    };
+    PortView { name: port.name.clone(), port: port.port, protocol: protocol.to_owned() }
+}
+
+fn exit(exit: &Exit) -> ExitView {
+    let (code, signal) = match exit.cause {
+        ExitCause::Exited(code) => (Some(code), None),
+        ExitCause::Signalled(signal) => (None, Some(signal)),
+        _ => (None, None),
+    };
+    ExitView {
+        at: exit.at,
+        code,
+        signal,
+        crashed: exit.is_crash(),
+        reason: Some(exit.sentence()),
+        last_lines: exit.last_lines.clone(),
+    }
+}

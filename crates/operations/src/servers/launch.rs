@@ -1,0 +1,185 @@
+//! What a server is started with: its document and its fleet's settings made into a command.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use greenroom_domain::{
+    fleet::build_of,
+    server::{Allocation, Birth, Purpose, Server, ServerPort, new_id, new_name},
+    settings::{FleetSettings, GameSettings, Settings},
+    template::{Template, TemplateError, Values},
+};
+use greenroom_fleet::{BoundPort, Launch, Observed, Render, StartSpec};
+use greenroom_protocol::{BuildId, HostId, RegionId, Timestamp};
+
+use super::{authenticate, machines};
+
+/// Label: the server's [`Birth`] as JSON.
+const LABEL_BIRTH: &str = "greenroom.birth";
+/// Label: the hash of its token's secret.
+const LABEL_TOKEN_HASH: &str = "greenroom.token-hash";
+/// Label: the number of the try.
+const LABEL_TRIES: &str = "greenroom.tries";
+
+/// The host of servers that run beside us.
+const HOST_HERE: &str = "local";
+
+/// How many names are tried until one is free. Of a thousand million, few are taken.
+const NAME_TRIES_MAX: u32 = 16;
+
+/// What is asked of a server that does not exist yet.
+pub(crate) struct Order<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) game: &'a GameSettings,
+    pub(crate) build: BuildId,
+    pub(crate) region: RegionId,
+    pub(crate) version: String,
+    pub(crate) title: Option<String>,
+    pub(crate) allocation: Option<Allocation>,
+    pub(crate) now: Timestamp,
+}
+
+impl Order<'_> {
+    /// The new server's document, and its token's secret.
+    pub(crate) fn make(&self, is_taken: &dyn Fn(&str) -> bool) -> (Server, String) {
+        let mut rng = rand::rng();
+        let mut name = new_name(&self.game.id, &mut rng);
+        for _ in 0..NAME_TRIES_MAX {
+            if !is_taken(&name) {
+                break;
+            }
+            name = new_name(&self.game.id, &mut rng);
+        }
+        let purpose = if self.allocation.is_some() { Purpose::Allocation } else { Purpose::Warm };
+        let birth = Birth {
+            id: new_id(&mut rng),
+            name,
+            title: self.title.clone(),
+            game: self.game.id.clone(),
+            studio: self.game.studio.clone(),
+            version: self.version.clone(),
+            build: self.build.clone(),
+            region: self.region.clone(),
+            host: HostId::new(HOST_HERE).expect("it has the form of an id"),
+            purpose,
+            address: self.settings.public_address.clone(),
+            created_at: self.now,
+        };
+        let secret = authenticate::new_secret();
+        (Server::new(birth, authenticate::hash(&secret), self.allocation.clone()), secret)
+    }
+}
+
+/// The region that a fleet runs in unless told otherwise.
+pub(crate) fn default_region(fleet: &FleetSettings) -> RegionId {
+    fleet
+        .regions
+        .first()
+        .cloned()
+        .unwrap_or_else(|| RegionId::new("local").expect("it has the form of an id"))
+}
+
+/// Whether the server was made for what the fleet is now.
+pub(crate) fn is_current(server: &Server, fleet: &FleetSettings) -> bool {
+    server.birth.build == build_of(fleet, &server.birth.version)
+}
+
+/// How the present try of `server` is started.
+pub(crate) fn spec(
+    server: &Server,
+    fleet: &FleetSettings,
+    internal_url: &str,
+    greenroom: &str,
+    secret: &str,
+) -> Result<StartSpec, serde_json::Error> {
+    let payload = server.allocation.as_ref().filter(|allocation| !allocation.payload_delivered);
+    Ok(StartSpec {
+        id: server.instance(),
+        name: server.birth.name.clone(),
+        ports: fleet.ports.clone(),
+        port_range: fleet.port_range.clone(),
+        ready: fleet.ready.clone(),
+        ready_timeout: fleet.ready_timeout,
+        stop_grace: fleet.stop_grace,
+        working_dir: fleet.working_dir.as_ref().map(PathBuf::from),
+        limits: fleet.limits,
+        log_bytes_max: fleet.log_bytes_max,
+        payload: payload.map(|allocation| Bytes::from(allocation.payload.clone())),
+        render: render(server, fleet, internal_url, greenroom, secret),
+        labels: labels(server)?,
+    })
+}
+
+/// What a process says of itself: its birth, the hash of its secret and the number of its try.
+pub(crate) fn read_labels(observed: &Observed) -> Option<(Birth, String, u32)> {
+    let birth = serde_json::from_str(observed.labels.get(LABEL_BIRTH)?).ok()?;
+    let token_hash = observed.labels.get(LABEL_TOKEN_HASH)?.clone();
+    let tries = observed.labels.get(LABEL_TRIES)?.parse().ok()?;
+    Some((birth, token_hash, tries))
+}
+
+fn labels(server: &Server) -> Result<BTreeMap<String, String>, serde_json::Error> {
+    Ok(BTreeMap::from([
+        (LABEL_BIRTH.to_owned(), serde_json::to_string(&server.birth)?),
+        (LABEL_TOKEN_HASH.to_owned(), server.token_hash.clone()),
+        (LABEL_TRIES.to_owned(), server.tries.to_string()),
+    ]))
+}
+
+fn render(
+    server: &Server,
+    fleet: &FleetSettings,
+    internal_url: &str,
+    greenroom: &str,
+    secret: &str,
+) -> Render {
+    let birth = server.birth.clone();
+    let match_id = server.allocation.as_ref().and_then(|allocation| allocation.match_id.clone());
+    let (command, declared) = (fleet.command.clone(), fleet.environment.clone());
+    let (internal_url, greenroom) = (internal_url.to_owned(), greenroom.to_owned());
+    let token = authenticate::token(server.id(), secret);
+    Arc::new(move |bound: &[BoundPort]| {
+        let ports = machines::ports(bound);
+        let values = Values {
+            greenroom: &greenroom,
+            name: &birth.name,
+            title: birth.title.as_deref(),
+            id: birth.id.as_str(),
+            version: &birth.version,
+            public_address: &birth.address,
+            region: birth.region.as_str(),
+            ports: &ports,
+        };
+        let filled = |what: &str, text: &str| {
+            let rendered = Template::parse(text).and_then(|template| template.render(&values));
+            rendered
+                .map_err(|error: TemplateError| format!("the {what} \"{text}\" cannot be filled in: {error}"))
+        };
+        let argv = command.iter().map(|text| filled("argument", text)).collect::<Result<_, _>>()?;
+        let mut environment = BTreeMap::new();
+        for (name, text) in &declared {
+            environment.insert(name.clone(), filled("environment value", text)?);
+        }
+        // After the fleet's own, so that no setting can pass as ours.
+        environment.insert("GREENROOM_URL".to_owned(), internal_url.clone());
+        environment.insert("GREENROOM_SERVER_ID".to_owned(), birth.id.to_string());
+        environment.insert("GREENROOM_SERVER_TOKEN".to_owned(), token.clone());
+        environment.insert("GREENROOM_GAME".to_owned(), birth.game.to_string());
+        environment.insert("GREENROOM_REGION".to_owned(), birth.region.to_string());
+        if let Some(match_id) = &match_id {
+            environment.insert("GREENROOM_MATCH_ID".to_owned(), match_id.to_string());
+        }
+        environment.extend(port_variables(&ports));
+        Ok(Launch { argv, environment })
+    })
+}
+
+/// `GREENROOM_PORT`, and `GREENROOM_PORT_<NAME>` for each.
+fn port_variables(ports: &[ServerPort]) -> Vec<(String, String)> {
+    let first = ports.first().map(|port| ("GREENROOM_PORT".to_owned(), port.port.to_string()));
+    let named = ports.iter().map(|port| {
+        let name = port.name.to_ascii_uppercase().replace('-', "_");
+        (format!("GREENROOM_PORT_{name}"), port.port.to_string())
+    });
+    first.into_iter().chain(named).collect()
+}

@@ -1,0 +1,425 @@
+//! The node's picture of all servers: their documents as the watch told them, what the provider
+//! sees, and what this node has reserved and not yet committed.
+//!
+//! Limits are held here: whoever starts a server first puts it into the view, under the same lock
+//! under which it was counted, so that of many requests at once exactly as many pass as there is
+//! room. That is right for the embedded directory, which one node has to itself, and it spans the
+//! partitions of a studio's games. With a directory that several nodes share, [`View::choose`] and
+//! [`View::plan_pool`] must in addition win a counting document of the studio in the installation's
+//! partition; nothing else would change.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use greenroom_directory::Revision;
+use greenroom_domain::{
+    fleet::{self, Availability, Demand, Limit, Limits, Plan, Pool, PoolHealth, Standing},
+    server::{Seen, Server, ServerPort, ServerState},
+};
+use greenroom_fleet::{Observed, Phase};
+use greenroom_protocol::{GameId, ServerId, StudioId, Timestamp};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::machines;
+
+/// How many deleted servers are remembered, so that a late word on one does not bring it back.
+const REMOVED_MAX: usize = 4_096;
+
+pub(crate) struct View {
+    state: Mutex<State>,
+    /// Counts the changes; who waits for something looks again after each.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    games: HashMap<GameId, HashMap<ServerId, Entry>>,
+    game_of: HashMap<ServerId, GameId>,
+    removed: HashSet<ServerId>,
+    removed_order: VecDeque<ServerId>,
+    instances: HashMap<ServerId, Instance>,
+    /// Grows with each word of the provider, so that a list that was asked for before it can be
+    /// told to be older.
+    words: u64,
+    waiting: HashMap<GameId, u32>,
+    health: HashMap<GameId, PoolHealth>,
+}
+
+struct Entry {
+    server: Arc<Server>,
+    /// None while its first commit is under way.
+    revision: Option<Revision>,
+    /// Somebody here is about to take or to stop it.
+    held: bool,
+}
+
+struct Instance {
+    phase: Phase,
+    ports: Vec<ServerPort>,
+    /// It had its payload before it ran.
+    has_payload: bool,
+    word: u64,
+}
+
+/// What an allocation came to.
+pub(crate) enum Choice {
+    /// This warm one, at this revision.
+    Warm(Arc<Server>, Revision, Hold),
+    /// This new one, whose place is reserved.
+    Start(Arc<Server>, Hold),
+    /// A new one, once this one has been stopped.
+    Replace(ServerId, Hold),
+    LimitReached(Limit),
+}
+
+/// What a pool needs done.
+pub(crate) struct PoolWork {
+    pub(crate) start: Vec<(Arc<Server>, Hold)>,
+    pub(crate) stop: Vec<ServerId>,
+    pub(crate) wake_at: Option<Timestamp>,
+}
+
+/// Limits as configured; what runs is counted here.
+#[derive(Clone, Copy)]
+pub(crate) struct LimitsMax {
+    pub(crate) game: u32,
+    pub(crate) studio: u32,
+}
+
+/// A reservation or a claim. Given back when dropped; what was committed meanwhile stays.
+pub(crate) struct Hold {
+    view: Arc<View>,
+    id: ServerId,
+}
+
+/// An allocation that waits for a place, which the pool then leaves to it.
+pub(crate) struct Waiting {
+    view: Arc<View>,
+    game: GameId,
+}
+
+impl View {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), changes: watch::Sender::new(0) })
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Takes in a document's state, unless a newer one is known. Tells whether it was news.
+    pub(crate) fn apply(&self, server: Server, revision: Revision) -> bool {
+        let mut state = self.state.lock();
+        if state.removed.contains(server.id()) {
+            return false;
+        }
+        let (id, game) = (server.id().clone(), server.birth.game.clone());
+        state.game_of.insert(id.clone(), game.clone());
+        let servers = state.games.entry(game).or_default();
+        let news = servers.get(&id).is_none_or(|entry| entry.revision.is_none_or(|known| known < revision));
+        if news {
+            let held = servers.get(&id).is_some_and(|entry| entry.held);
+            servers.insert(id, Entry { server: Arc::new(server), revision: Some(revision), held });
+        }
+        drop(state);
+        if news {
+            self.changed();
+        }
+        news
+    }
+
+    /// Takes in that a document is gone. Its id never comes back.
+    pub(crate) fn remove(&self, id: &ServerId) {
+        let mut state = self.state.lock();
+        state.take(id);
+        if state.removed.insert(id.clone()) {
+            state.removed_order.push_back(id.clone());
+            if state.removed_order.len() > REMOVED_MAX
+                && let Some(oldest) = state.removed_order.pop_front()
+            {
+                state.removed.remove(&oldest);
+            }
+        }
+        drop(state);
+        self.changed();
+    }
+
+    /// The newest known document; one that is not yet committed is not told.
+    pub(crate) fn get(&self, id: &ServerId) -> Option<(Arc<Server>, Revision)> {
+        let state = self.state.lock();
+        let entry = state.entry(id)?;
+        Some((Arc::clone(&entry.server), entry.revision?))
+    }
+
+    /// All committed documents, or those of one game.
+    pub(crate) fn list(&self, game: Option<&GameId>) -> Vec<Arc<Server>> {
+        let state = self.state.lock();
+        let of_game = |(id, _): &(&GameId, _)| game.is_none_or(|game| *id == game);
+        let entries = state.games.iter().filter(of_game).flat_map(|(_, servers)| servers.values());
+        entries.filter(|entry| entry.revision.is_some()).map(|entry| Arc::clone(&entry.server)).collect()
+    }
+
+    /// Every game that has servers.
+    pub(crate) fn games(&self) -> Vec<GameId> {
+        self.state
+            .lock()
+            .games
+            .iter()
+            .filter(|(_, servers)| !servers.is_empty())
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Takes in what the provider says. It never goes back from an end.
+    pub(crate) fn note(&self, observed: &Observed) {
+        let mut state = self.state.lock();
+        state.words += 1;
+        let word = state.words;
+        let ports = machines::ports(&observed.ports);
+        if let Some(known) = state.instances.get_mut(&observed.id) {
+            known.word = word;
+            if rank(&observed.phase) >= rank(&known.phase) {
+                known.phase = observed.phase.clone();
+                known.ports = ports;
+            }
+        } else {
+            let instance = Instance { phase: observed.phase.clone(), ports, has_payload: false, word };
+            state.instances.insert(observed.id.clone(), instance);
+        }
+        drop(state);
+        // A waiter may check whether a server that was given to it still lives.
+        self.changed();
+    }
+
+    /// Takes in that the provider started an instance.
+    pub(crate) fn note_started(&self, id: &ServerId, ports: Vec<ServerPort>, has_payload: bool) {
+        let mut state = self.state.lock();
+        state.words += 1;
+        let word = state.words;
+        let instance = state.instances.entry(id.clone()).or_insert(Instance {
+            phase: Phase::Starting,
+            ports: Vec::new(),
+            has_payload,
+            word,
+        });
+        instance.ports = ports;
+        instance.has_payload = has_payload;
+        instance.word = word;
+    }
+
+    /// Takes in that the provider knows nothing of an instance.
+    pub(crate) fn note_missing(&self, id: &ServerId) {
+        self.state.lock().instances.remove(id);
+    }
+
+    /// How many words the provider has given.
+    pub(crate) fn words(&self) -> u64 {
+        self.state.lock().words
+    }
+
+    /// Takes in a complete list that was asked for after `words` words: what is not in it and was
+    /// not spoken of since is gone.
+    pub(crate) fn note_list(&self, list: &[Observed], words: u64) {
+        for observed in list {
+            self.note(observed);
+        }
+        let listed: HashSet<&ServerId> = list.iter().map(|observed| &observed.id).collect();
+        self.state.lock().instances.retain(|id, instance| instance.word > words || listed.contains(id));
+    }
+
+    /// What the provider last said of an instance.
+    pub(crate) fn seen(&self, instance: &ServerId) -> Seen {
+        self.state.lock().instances.get(instance).map_or(Seen::Missing, |known| machines::seen(&known.phase))
+    }
+
+    /// The ports of an instance.
+    pub(crate) fn ports(&self, instance: &ServerId) -> Vec<ServerPort> {
+        self.state.lock().instances.get(instance).map(|known| known.ports.clone()).unwrap_or_default()
+    }
+
+    /// Whether an instance had its payload before it ran.
+    pub(crate) fn has_payload(&self, instance: &ServerId) -> bool {
+        self.state.lock().instances.get(instance).is_some_and(|known| known.has_payload)
+    }
+
+    /// Chooses a server for an allocation and reserves it. `make` makes the document of a new one;
+    /// it is told whether a name is in use.
+    pub(crate) fn choose(
+        self: &Arc<Self>,
+        game: &GameId,
+        studio: &StudioId,
+        demand: Demand<'_>,
+        max: LimitsMax,
+        make: impl FnOnce(&dyn Fn(&str) -> bool) -> Server,
+    ) -> Choice {
+        let mut state = self.state.lock();
+        let limits = state.limits(game, studio, max);
+        let hold = |id: &ServerId| Hold { view: Arc::clone(self), id: id.clone() };
+        let plan = fleet::allocate(state.standings(game), demand, &limits);
+        let chosen = match plan {
+            Plan::UseWarm(server) | Plan::Replace(server) => server.id().clone(),
+            Plan::LimitReached(limit) => return Choice::LimitReached(limit),
+            Plan::StartNew => {
+                let server = Arc::new(state.reserve(game, make));
+                let hold = hold(server.id());
+                return Choice::Start(server, hold);
+            }
+        };
+        let replaces = matches!(plan, Plan::Replace(_));
+        let Some(entry) = state.games.get_mut(game).and_then(|servers| servers.get_mut(&chosen)) else {
+            unreachable!("the plan chooses among the game's servers");
+        };
+        let Some(revision) = entry.revision else {
+            unreachable!("the plan chooses among committed servers");
+        };
+        entry.held = true;
+        if replaces {
+            return Choice::Replace(chosen.clone(), hold(&chosen));
+        }
+        Choice::Warm(Arc::clone(&entry.server), revision, hold(&chosen))
+    }
+
+    /// Plans a game's pool and reserves places for what it starts.
+    pub(crate) fn plan_pool(
+        self: &Arc<Self>,
+        game: &GameId,
+        studio: &StudioId,
+        mut pool: Pool,
+        max: LimitsMax,
+        now: Timestamp,
+        mut make: impl FnMut(&dyn Fn(&str) -> bool) -> Server,
+    ) -> PoolWork {
+        let mut state = self.state.lock();
+        let limits = state.limits(game, studio, max);
+        pool.waiting = state.waiting.get(game).copied().unwrap_or(0);
+        let health = state.health.get(game).copied().unwrap_or_default();
+        let plan = fleet::plan_pool(state.standings(game), &pool, &limits, &health, now);
+        let (start, wake_at) = (plan.start, plan.wake_at);
+        let stop: Vec<ServerId> = plan.stop.iter().map(|server| server.id().clone()).collect();
+        let reserve = |state: &mut State| {
+            let server = Arc::new(state.reserve(game, &mut make));
+            let hold = Hold { view: Arc::clone(self), id: server.id().clone() };
+            (server, hold)
+        };
+        let mut reserve = reserve;
+        let start = (0..start).map(|_| reserve(&mut state)).collect();
+        PoolWork { start, stop, wake_at }
+    }
+
+    /// Notes how a warm server fared.
+    pub(crate) fn note_warm(&self, game: &GameId, failed: bool, now: Timestamp) {
+        let mut state = self.state.lock();
+        let health = state.health.entry(game.clone()).or_default();
+        if failed { health.failed(now) } else { health.became_ready() }
+    }
+
+    /// Says that an allocation of `game` waits for a place.
+    pub(crate) fn wait_for_place(self: &Arc<Self>, game: &GameId) -> Waiting {
+        *self.state.lock().waiting.entry(game.clone()).or_default() += 1;
+        Waiting { view: Arc::clone(self), game: game.clone() }
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+impl State {
+    fn entry(&self, id: &ServerId) -> Option<&Entry> {
+        self.games.get(self.game_of.get(id)?)?.get(id)
+    }
+
+    fn take(&mut self, id: &ServerId) {
+        let Some(game) = self.game_of.remove(id) else { return };
+        if let Some(servers) = self.games.get_mut(&game) {
+            servers.remove(id);
+            if servers.is_empty() {
+                self.games.remove(&game);
+            }
+        }
+    }
+
+    /// Everything that runs or is reserved, counted afresh: a count that is kept can go wrong.
+    fn limits(&self, game: &GameId, studio: &StudioId, max: LimitsMax) -> Limits {
+        let mut limits =
+            Limits { game_max: max.game, game_running: 0, studio_max: max.studio, studio_running: 0 };
+        for (id, servers) in &self.games {
+            for entry in servers.values().filter(|entry| !entry.server.state.is_final()) {
+                limits.game_running += u32::from(id == game);
+                limits.studio_running += u32::from(entry.server.birth.studio == *studio);
+            }
+        }
+        limits
+    }
+
+    fn standings(&self, game: &GameId) -> impl Iterator<Item = Standing<'_>> {
+        let entries = self.games.get(game).into_iter().flat_map(HashMap::values);
+        entries.map(|entry| Standing { server: &entry.server, availability: self.availability(entry) })
+    }
+
+    fn availability(&self, entry: &Entry) -> Availability {
+        if entry.held {
+            return if entry.revision.is_none() { Availability::NotYet } else { Availability::Never };
+        }
+        let phase = self.instances.get(&entry.server.instance()).map(|instance| &instance.phase);
+        let lives = match (entry.server.state, phase) {
+            (ServerState::Starting, phase) => !matches!(phase, Some(Phase::Ended(_))),
+            // Nothing but the provider's word that it is ready makes one good enough to give away.
+            (_, phase) => matches!(phase, Some(Phase::Ready { .. })),
+        };
+        if lives { Availability::Free } else { Availability::Never }
+    }
+
+    fn reserve(&mut self, game: &GameId, make: impl FnOnce(&dyn Fn(&str) -> bool) -> Server) -> Server {
+        let servers = self.games.get(game);
+        let taken = |name: &str| {
+            servers.is_some_and(|servers| servers.values().any(|entry| entry.server.birth.name == name))
+        };
+        let server = make(&taken);
+        let entry = Entry { server: Arc::new(server.clone()), revision: None, held: true };
+        self.game_of.insert(server.id().clone(), game.clone());
+        self.games.entry(game.clone()).or_default().insert(server.id().clone(), entry);
+        server
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.view.state.lock();
+        let Some(game) = state.game_of.get(&self.id).cloned() else { return };
+        let entry = state.games.get_mut(&game).and_then(|servers| servers.get_mut(&self.id));
+        match entry {
+            Some(entry) if entry.revision.is_some() => entry.held = false,
+            Some(_) => state.take(&self.id),
+            None => {}
+        }
+        drop(state);
+        self.view.changed();
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut state = self.view.state.lock();
+        let left = state.waiting.get_mut(&self.game).map(|count| {
+            *count = count.saturating_sub(1);
+            *count
+        });
+        if left == Some(0) {
+            state.waiting.remove(&self.game);
+        }
+        drop(state);
+        self.view.changed();
+    }
+}
+
+fn rank(phase: &Phase) -> u8 {
+    match phase {
+        Phase::Starting => 0,
+        Phase::Ready { .. } => 1,
+        Phase::Ended(_) => 2,
+    }
+}
