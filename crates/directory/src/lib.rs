@@ -1,7 +1,7 @@
 //! Port for the state of now: live documents that change and vanish.
 //!
-//! [`Directory`] is the handle; what it promises stands at [`engine`]'s trait and, for callers,
-//! at its methods.
+//! [`Directory`] is the handle; its methods say what callers can rely on. The contract that every
+//! engine keeps stands in `engine.rs`, the cases that hold it in `conformance/`.
 #![deny(missing_docs)]
 
 #[cfg(test)]
