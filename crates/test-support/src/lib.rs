@@ -7,5 +7,5 @@ mod seed;
 mod wait;
 
 pub use fsync_fault::FsyncFault;
-pub use seed::seed;
+pub use seed::{TEST_SEED, seed};
 pub use wait::wait_for;

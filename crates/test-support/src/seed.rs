@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Repeats a random test: set it to the seed that the failing run printed.
-pub(crate) const TEST_SEED: &str = "GREENROOM_TEST_SEED";
+pub const TEST_SEED: &str = "GREENROOM_TEST_SEED";
 
 /// The seed for the random test `test`: from [`TEST_SEED`], else random. Prints it, so that the
 /// output of a failing run says how to repeat it.
