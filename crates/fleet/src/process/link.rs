@@ -38,7 +38,10 @@ const STOP_EXTRA: Duration = Duration::from_secs(5);
 pub(super) fn apply(host: &Host, id: &ServerId, status: &Status) -> bool {
     let Some(known) = host.table.get(id) else { return true };
     let Phase::Ended(exit) = &status.phase else {
-        host.table.update(id, |entry| entry.phase = status.phase.clone());
+        host.table.update(id, |entry| {
+            entry.supervisor = Some(status.supervisor);
+            entry.phase = status.phase.clone();
+        });
         return false;
     };
     if !matches!(known.phase, Phase::Ended(_)) {

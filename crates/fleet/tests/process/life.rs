@@ -18,8 +18,20 @@ async fn a_server_starts_is_ready_and_stops() {
     assert_eq!(exit.cause, ExitCause::Stopped { killed: false });
     assert!(exit.was_ready);
     host.provider.stop(&server("s1"), Duration::ZERO).await.unwrap();
-    let observed = &host.provider.list().await.unwrap()[0];
+    let observed = host.provider.list().await.unwrap().remove(0);
     assert_eq!((observed.ports.clone(), observed.labels["game"].as_str()), (ports, "skirmish"));
+    // Its port is free for the next.
+    let mut next = game("s2", &["tcp", "{0}", "wait"]);
+    next.port_range = observed.ports[0].port..=observed.ports[0].port;
+    host.start(next).await;
+    assert!(matches!(
+        host.provider.forget(&server("s2")).await,
+        Err(greenroom_fleet::ProviderError::StillRuns(_))
+    ));
+    host.until_ready("s2").await;
+    host.provider.stop(&server("s2"), Duration::ZERO).await.unwrap();
+    host.until_ended("s2").await;
+    host.provider.forget(&server("s2")).await.unwrap();
     host.provider.forget(&server("s1")).await.unwrap();
     assert!(host.provider.list().await.unwrap().is_empty());
     assert!(!host.folder_of("s1").exists());

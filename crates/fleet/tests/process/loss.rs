@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use greenroom_fleet::{ExitCause, LogQuery, Phase};
+use greenroom_fleet::{ExitCause, LogQuery, Phase, StartError};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::*;
@@ -167,5 +167,19 @@ async fn who_follows_a_log_is_let_go_when_we_close() {
     host.provider.shutdown().await;
     while tokio::time::timeout(PATIENCE, lines.next()).await.unwrap().is_some() {}
     let host = host.reopen().await;
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn ports_that_an_adopted_server_has_not_opened_yet_stay_its_own() {
+    let host = Host::new().await;
+    let port = host.start(game("s1", &["payload", "tcp", "{0}", "wait"])).await[0].port;
+    let host = host.reopen().await;
+    let mut spec = game("s2", &["exit", "0"]);
+    spec.port_range = port..=port;
+    let error = host.provider.start(spec).await.unwrap_err();
+    assert!(matches!(error, StartError::NoPort { .. }), "{error}");
+    host.provider.deliver_payload(&server("s1"), &bytes::Bytes::from_static(b"go")).await.unwrap();
+    host.until_ready("s1").await;
     host.finish().await;
 }
