@@ -30,7 +30,7 @@ pub const PAGE_ENTRIES_MAX: usize = 1_000;
 pub const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How long, at least, an entry with the id of an earlier one of the same stream is recognised.
-pub const DEDUPE_WINDOW: Duration = Duration::from_secs(60 * 60);
+pub const DEDUPE_WINDOW: Duration = Duration::from_hours(1);
 
 /// Most deliveries of one consumer that may wait for their acknowledgement. At the limit nothing
 /// new is delivered until some are acknowledged or dead.
@@ -40,7 +40,7 @@ pub const PENDING_DELIVERIES_MAX: usize = 4_096;
 pub const DEAD_LETTERS_MAX: u64 = 10_000;
 
 /// Longest wait of a fetch; a longer one is taken as this.
-pub const FETCH_WAIT_MAX: Duration = Duration::from_secs(60);
+pub const FETCH_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Most streams of one embedded log.
 pub const STREAMS_MAX: usize = 65_536;

@@ -4,6 +4,8 @@ use std::{
     collections::{HashMap, VecDeque},
     mem,
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use greenroom_protocol::Timestamp;
@@ -16,7 +18,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     Shared,
-    schema::{SEQUENCE_MAX, key},
+    schema::{SEQUENCE_MAX, block, key},
     stream::{Stream, Working},
     trim::trim_to_limits,
     unavailable,
@@ -40,6 +42,10 @@ const SUBJECTS_KEPT_MAX: usize = 65_536;
 /// How much of the past a job that appended removes at least, in entries, where limits demand it.
 const TRIM_ENTRIES_MIN: usize = 256;
 
+/// How long a job waits at a time, and how often, for appends that follow on the last commit.
+const LINGER: Duration = Duration::from_micros(50);
+const LINGERS_MAX: usize = 10;
+
 type Answer = Result<Vec<Appended>, EventLogError>;
 
 /// Appends on their way.
@@ -54,6 +60,8 @@ struct Waiting {
     appends: VecDeque<Append>,
     /// Whether a job that will take them stands in the writer's queue.
     scheduled: bool,
+    /// How many appends the job before took.
+    taken_last: usize,
 }
 
 struct Append {
@@ -81,13 +89,36 @@ struct Touched {
 #[derive(Default)]
 struct Subjects {
     /// By stream, then by subject.
-    numbers: HashMap<i64, HashMap<Subject, i64>>,
+    known: HashMap<i64, HashMap<Subject, Known>>,
     count: usize,
+}
+
+struct Known {
+    number: i64,
+    /// The last block that it is noted in.
+    block: u64,
 }
 
 impl Appends {
     pub(super) fn new() -> Self {
         Self { waiting: Mutex::default(), room: Semaphore::new(WAITING_KIB_MAX), subjects: Mutex::default() }
+    }
+
+    /// Who was just answered is about to append again: gives them a moment, as long as they come,
+    /// so that a commit is not spent on the first few.
+    fn linger(&self) {
+        let mut before = 0;
+        for _ in 0..LINGERS_MAX {
+            let (here, last) = {
+                let waiting = self.waiting.lock();
+                (waiting.appends.len(), waiting.taken_last)
+            };
+            if here * 4 >= last * 3 || here == before {
+                return;
+            }
+            before = here;
+            thread::sleep(LINGER);
+        }
     }
 
     pub(super) fn forget_subjects(&self) {
@@ -124,12 +155,21 @@ impl Shared {
         let batch = Arc::new(Mutex::new(Batch::default()));
         let work = {
             let (shared, batch) = (Arc::clone(self), Arc::clone(&batch));
-            move |connection: &Connection| shared.carry_out(connection, &mut batch.lock())
+            move |connection: &Connection| {
+                let mut batch = batch.lock();
+                let result = shared.carry_out(connection, &mut batch);
+                if result.is_err() {
+                    // Now, for jobs that follow in the same commit.
+                    shared.appends.forget_subjects();
+                    batch.touched.iter().for_each(|touched| touched.stream.set_stale());
+                }
+                result
+            }
         };
         let finish = {
             let shared = Arc::clone(self);
             move |result: Result<Result<(), Error>, WriteError>| {
-                shared.finish(mem::take(&mut *batch.lock()), result)
+                shared.finish(mem::take(&mut *batch.lock()), result);
             }
         };
         if let Err(error) = self.writer.try_submit(work, finish) {
@@ -144,6 +184,7 @@ impl Shared {
 
     /// The first half: on the writer thread, within the transaction.
     fn carry_out(&self, connection: &Connection, batch: &mut Batch) -> Result<(), Error> {
+        self.appends.linger();
         {
             let mut waiting = self.appends.waiting.lock();
             let mut entries = 0;
@@ -154,6 +195,7 @@ impl Shared {
                 }
                 batch.appends.extend(waiting.appends.pop_front());
             }
+            waiting.taken_last = batch.appends.len();
         }
         let mut table = Table {
             connection,
@@ -310,7 +352,7 @@ impl Table<'_> {
     }
 
     fn insert(&mut self, stream: i64, sequence: u64, entry: &NewEntry) -> Result<(), Error> {
-        let subject = self.subjects.number(self.connection, stream, &entry.subject)?;
+        let subject = self.subjects.note(self.connection, stream, &entry.subject, block(sequence))?;
         let at = self.now.as_millis();
         let id = entry.id.as_deref();
         self.insert.execute((
@@ -366,15 +408,26 @@ fn size(entry: &NewEntry) -> u64 {
 }
 
 impl Subjects {
-    fn number(&mut self, connection: &Connection, stream: i64, subject: &Subject) -> Result<i64, Error> {
-        if let Some(number) = self.numbers.get(&stream).and_then(|of_stream| of_stream.get(subject)) {
-            return Ok(*number);
+    /// The subject's number; notes that it comes up in `block`.
+    fn note(
+        &mut self,
+        connection: &Connection,
+        stream: i64,
+        subject: &Subject,
+        block: u64,
+    ) -> Result<i64, Error> {
+        if let Some(known) = self.known.get_mut(&stream).and_then(|of_stream| of_stream.get_mut(subject)) {
+            if known.block != block {
+                note_block(connection, known.number, block)?;
+                known.block = block;
+            }
+            return Ok(known.number);
         }
-        let known = connection
+        let number = connection
             .prepare_cached("SELECT id FROM subjects WHERE stream = ?1 AND text = ?2")?
             .query_row((stream, subject.as_str()), |row| row.get(0))
             .optional()?;
-        let number = if let Some(number) = known {
+        let number = if let Some(number) = number {
             number
         } else {
             connection
@@ -382,11 +435,19 @@ impl Subjects {
                 .execute((stream, subject.as_str()))?;
             connection.last_insert_rowid()
         };
+        note_block(connection, number, block)?;
         if self.count >= SUBJECTS_KEPT_MAX {
             *self = Self::default();
         }
-        self.numbers.entry(stream).or_default().insert(subject.clone(), number);
+        self.known.entry(stream).or_default().insert(subject.clone(), Known { number, block });
         self.count += 1;
         Ok(number)
     }
+}
+
+fn note_block(connection: &Connection, subject: i64, block: u64) -> Result<(), Error> {
+    connection
+        .prepare_cached("INSERT OR IGNORE INTO subject_blocks (subject, block) VALUES (?1, ?2)")?
+        .execute((subject, block as i64))?;
+    Ok(())
 }

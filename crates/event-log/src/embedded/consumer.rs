@@ -164,7 +164,7 @@ impl Place {
             outstanding.insert(row.get::<_, i64>(0)? as u64, Outstanding { attempts: row.get(1)?, due });
         }
         let gap = gap_from.zip(gap_to).map(|(from, to)| (from as u64, to as u64));
-        Ok(Some(Self { gap, dead, outstanding, ..Self::new(config, cursor) }))
+        Ok(Some(Self { outstanding, gap, dead, ..Self::new(config, cursor) }))
     }
 
     pub(super) fn free(&self) -> usize {

@@ -1,12 +1,15 @@
 //! Pages: parts of a stream, by sequence and filter.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use greenroom_protocol::Timestamp;
 use greenroom_sqlite::rusqlite::{Connection, Error, OptionalExtension, Row};
 
-use super::schema::{key, sequence_of};
+use super::schema::{BLOCK_ENTRIES, block, key, sequence_of};
 use crate::{
     model::{Entry, PAGE_BYTES_MAX, Page, Sequence},
     subject::{Subject, SubjectFilter},
@@ -18,7 +21,7 @@ const SCAN_ENTRIES_MAX: u64 = 10_000;
 /// A stream this much ahead is searched by subject, where the filter selects few enough.
 const INDEX_ENTRIES_MIN: u64 = 2_048;
 
-/// Most subjects that a search by subject merges.
+/// Most subjects that a search by subject takes.
 const INDEX_SUBJECTS_MAX: usize = 32;
 
 /// Most subjects that are looked at to find them.
@@ -52,7 +55,7 @@ pub(super) fn page(
     };
     let span = Span { stream, from, last, limit };
     let (entries, next) = match by_subject {
-        Some(subjects) => span.merge(&transaction, &subjects)?,
+        Some(subjects) => span.scan_blocks(&transaction, filter, &subjects)?,
         None => span.scan(&transaction, filter)?,
     };
     Ok(Some(Page { entries, next: Sequence(next), gap, end: next > last }))
@@ -80,6 +83,14 @@ struct Span {
     limit: usize,
 }
 
+/// What a page has so far.
+#[derive(Default)]
+struct Found {
+    entries: Vec<Entry>,
+    bytes: usize,
+    texts: Texts,
+}
+
 impl Span {
     /// Goes through the entries in order.
     fn scan(
@@ -87,57 +98,67 @@ impl Span {
         connection: &Connection,
         filter: Option<&SubjectFilter>,
     ) -> Result<(Vec<Entry>, u64), Error> {
-        let mut texts = Texts::default();
-        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let mut found = Found::default();
         let end = self.last.min(self.from + SCAN_ENTRIES_MAX - 1);
+        let full = self.search(connection, self.from, end, filter, &mut found)?;
+        Ok((found.entries, full.unwrap_or(end + 1)))
+    }
+
+    /// Goes through the blocks in which the subjects come up.
+    fn scan_blocks(
+        &self,
+        connection: &Connection,
+        filter: Option<&SubjectFilter>,
+        subjects: &[i64],
+    ) -> Result<(Vec<Entry>, u64), Error> {
+        let mut select = connection.prepare_cached(
+            "SELECT block FROM subject_blocks WHERE subject = ?1 AND block BETWEEN ?2 AND ?3 ORDER BY block LIMIT ?4",
+        )?;
+        let blocks_max = (SCAN_ENTRIES_MAX / BLOCK_ENTRIES) as usize;
+        let mut blocks = BTreeSet::new();
+        for &subject in subjects {
+            let range = (subject, block(self.from) as i64, block(self.last) as i64, blocks_max as i64 + 1);
+            for block in select.query_map(range, |row| row.get::<_, i64>(0))? {
+                blocks.insert(block? as u64);
+            }
+        }
+        // Each subject told its first ones, so the first ones of all are whole.
+        let rest = blocks.iter().nth(blocks_max).copied();
+        let mut found = Found::default();
+        for block in blocks.into_iter().take(blocks_max) {
+            let from = self.from.max(block * BLOCK_ENTRIES);
+            let to = self.last.min(block * BLOCK_ENTRIES + BLOCK_ENTRIES - 1);
+            if let Some(next) = self.search(connection, from, to, filter, &mut found)? {
+                return Ok((found.entries, next));
+            }
+        }
+        Ok((found.entries, rest.map_or(self.last + 1, |block| block * BLOCK_ENTRIES)))
+    }
+
+    /// Finds what the filter selects from `from` to `to`; answers where to go on if the page is full.
+    fn search(
+        &self,
+        connection: &Connection,
+        from: u64,
+        to: u64,
+        filter: Option<&SubjectFilter>,
+        found: &mut Found,
+    ) -> Result<Option<u64>, Error> {
         let mut select = connection.prepare_cached(&format!(
             "SELECT {ENTRY_COLUMNS} FROM entries WHERE key BETWEEN ?1 AND ?2 ORDER BY key"
         ))?;
-        let mut rows = select.query((key(self.stream, self.from), key(self.stream, end)))?;
+        let mut rows = select.query((key(self.stream, from), key(self.stream, to)))?;
         while let Some(row) = rows.next()? {
-            let subject = texts.get(connection, row.get(1)?, filter)?;
-            let Some(subject) = subject else { continue };
+            let Some(subject) = found.texts.get(connection, row.get(1)?, filter)? else { continue };
             let entry = entry(row, subject)?;
             let next = entry.sequence.0 + 1;
-            bytes += entry.payload.len();
-            entries.push(entry);
-            if entries.len() >= self.limit || bytes >= PAGE_BYTES_MAX {
-                return Ok((entries, next));
+            found.bytes += entry.payload.len();
+            found.entries.push(entry);
+            if found.entries.len() >= self.limit || found.bytes >= PAGE_BYTES_MAX {
+                return Ok(Some(next));
             }
         }
-        Ok((entries, end + 1))
-    }
-
-    /// Merges the entries of a few subjects by the index.
-    fn merge(&self, connection: &Connection, subjects: &[i64]) -> Result<(Vec<Entry>, u64), Error> {
-        let mut select = connection.prepare_cached(
-            "SELECT key FROM entries INDEXED BY entries_subject
-             WHERE subject = ?1 AND key BETWEEN ?2 AND ?3 ORDER BY key LIMIT ?4",
-        )?;
-        let mut keys = Vec::new();
-        for &subject in subjects {
-            let range =
-                (subject, key(self.stream, self.from), key(self.stream, self.last), self.limit as i64);
-            for key in select.query_map(range, |row| row.get::<_, i64>(0))? {
-                keys.push(key?);
-            }
-        }
-        keys.sort_unstable();
-        let whole = keys.len() < self.limit;
-        keys.truncate(self.limit);
-        let mut texts = Texts::default();
-        let (mut entries, mut bytes) = (Vec::with_capacity(keys.len()), 0);
-        let count = keys.len();
-        for (index, key) in keys.into_iter().enumerate() {
-            let Some(entry) = entry_at(connection, &mut texts, key)? else { continue };
-            bytes += entry.payload.len();
-            let next = entry.sequence.0 + 1;
-            entries.push(entry);
-            if bytes >= PAGE_BYTES_MAX || (index + 1 == count && !whole) {
-                return Ok((entries, next));
-            }
-        }
-        Ok((entries, self.last + 1))
+        Ok(None)
     }
 }
 

@@ -15,6 +15,12 @@ const VERSION: i64 = 1;
 /// Bits of an entry's key that are its sequence; the stream's number stands above them.
 const SEQUENCE_BITS: u32 = 40;
 
+/// Bits of a sequence that are its place in its block.
+const BLOCK_BITS: u32 = 8;
+
+/// Entries of a block.
+pub(super) const BLOCK_ENTRIES: u64 = 1 << BLOCK_BITS;
+
 /// Highest sequence that fits; ten years at 3,000 entries a second.
 pub(super) const SEQUENCE_MAX: u64 = (1 << SEQUENCE_BITS) - 1;
 
@@ -22,11 +28,12 @@ pub(super) const SEQUENCE_MAX: u64 = (1 << SEQUENCE_BITS) - 1;
 pub(super) const STREAM_NUMBER_MAX: i64 = (1 << (63 - SEQUENCE_BITS)) - 1;
 
 // An entry's key is `stream << 40 | sequence`: appends to a stream go to the end of its part of the
-// table, and a page is one range. `entries_subject` holds the key too, as every index does.
+// table, and a page is one range. `subject_blocks` says in which blocks of a stream a subject comes
+// up: an index that costs an append nothing but the first of its subject in a block.
 // `dedupe.number` grows with time, so that what is oldest stands first.
 const SCHEMA: &str = "
 CREATE TABLE streams (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
@@ -51,7 +58,11 @@ CREATE TABLE entries (
     id TEXT,
     payload BLOB NOT NULL
 ) STRICT;
-CREATE INDEX entries_subject ON entries (subject);
+CREATE TABLE subject_blocks (
+    subject INTEGER NOT NULL,
+    block INTEGER NOT NULL,
+    PRIMARY KEY (subject, block)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE dedupe (
     number INTEGER PRIMARY KEY,
     stream INTEGER NOT NULL,
@@ -127,6 +138,11 @@ pub(super) fn key(stream: i64, sequence: u64) -> i64 {
     (stream << SEQUENCE_BITS) | sequence.min(SEQUENCE_MAX) as i64
 }
 
+/// The block that a sequence is in.
+pub(super) fn block(sequence: u64) -> u64 {
+    sequence >> BLOCK_BITS
+}
+
 pub(super) fn sequence_of(key: i64) -> u64 {
     key as u64 & SEQUENCE_MAX
 }
@@ -169,6 +185,6 @@ pub(super) fn stream_row(connection: &Connection, id: i64) -> Result<Option<Stre
     use rusqlite::OptionalExtension;
     connection
         .prepare_cached(&format!("SELECT {STREAM_COLUMNS} FROM streams WHERE id = ?1"))?
-        .query_row([id], |row| StreamRow::from(row))
+        .query_row([id], StreamRow::from)
         .optional()
 }

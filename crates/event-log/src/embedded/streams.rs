@@ -23,7 +23,7 @@ pub(super) fn load(
 ) -> Result<HashMap<StreamId, Arc<Stream>>, Error> {
     let mut by_number = HashMap::new();
     let mut select = connection.prepare(&format!("SELECT {STREAM_COLUMNS} FROM streams"))?;
-    for row in select.query_map([], |row| StreamRow::from(row))? {
+    for row in select.query_map([], StreamRow::from)? {
         let stream = Arc::new(Stream::new(&row?));
         by_number.insert(stream.number, stream);
     }
@@ -84,6 +84,7 @@ impl Shared {
                     streams.remove(&finished.id);
                 }
                 finished.publish_deleted();
+                shared.appends.forget_subjects();
                 shared.maintenance.notify_one();
             }
             Ok(Err(_)) => {}
@@ -108,23 +109,22 @@ fn put(
         .prepare_cached("SELECT id FROM streams WHERE name = ?1")?
         .query_row([id.as_str()], |row| row.get(0))
         .optional()?;
-    let number = match known {
-        Some(number) => number,
-        None => {
-            let count: i64 =
-                connection.prepare_cached("SELECT count(*) FROM streams")?.query_row([], |row| row.get(0))?;
-            if count >= STREAMS_MAX as i64 {
-                return Ok(Err(EventLogError::LimitReached("the log has as many streams as it may")));
-            }
-            let number = free_number(connection)?;
-            connection
-                .prepare_cached(
-                    "INSERT INTO streams (id, name, first, last, bytes, bytes_max, entries_max, consumers_max, refuse)
-                     VALUES (?1, ?2, 1, 0, 0, 0, 0, 0, 0)",
-                )?
-                .execute((number, id.as_str()))?;
-            number
+    let number = if let Some(number) = known {
+        number
+    } else {
+        let count: i64 =
+            connection.prepare_cached("SELECT count(*) FROM streams")?.query_row([], |row| row.get(0))?;
+        if count >= STREAMS_MAX as i64 {
+            return Ok(Err(EventLogError::LimitReached("the log has as many streams as it may")));
         }
+        let number = free_number(connection)?;
+        connection
+            .prepare_cached(
+                "INSERT INTO streams (id, name, first, last, bytes, bytes_max, entries_max, consumers_max, refuse)
+                 VALUES (?1, ?2, 1, 0, 0, 0, 0, 0, 0)",
+            )?
+            .execute((number, id.as_str()))?;
+        number
     };
     connection
         .prepare_cached(
@@ -143,12 +143,14 @@ fn put(
     Ok(row.ok_or(EventLogError::NoStream))
 }
 
-/// A number that no stream has, nor one whose entries are still being removed.
+/// A number that no stream ever had, so that nothing late ever reaches another stream; once all
+/// have been had, one that no stream has, nor one whose entries are still being removed.
 fn free_number(connection: &Connection) -> Result<i64, Error> {
     const TAKEN: &str = "(SELECT id FROM streams UNION ALL SELECT stream FROM doomed_streams)";
     let highest: Option<i64> = connection
-        .prepare_cached("SELECT max((SELECT ifnull(max(id), 0) FROM streams), (SELECT ifnull(max(stream), 0) FROM doomed_streams))")?
-        .query_row([], |row| row.get(0))?;
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'streams'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
     let next = highest.unwrap_or(0) + 1;
     if next <= STREAM_NUMBER_MAX {
         return Ok(next);

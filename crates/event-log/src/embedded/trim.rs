@@ -8,16 +8,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    schema::{SEQUENCE_MAX, key, sequence_of},
+    schema::{SEQUENCE_MAX, block, key, sequence_of},
     stream::{Stream, Working},
 };
 use crate::{error::EventLogError, model::DEDUPE_WINDOW};
 
 /// How often age is looked at.
-const ROUND_INTERVAL: Duration = Duration::from_secs(60);
+const ROUND_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How long the clock must have run steadily before anything goes because of its age.
-pub(super) const CLOCK_STEADY_AFTER: Duration = Duration::from_secs(10 * 60);
+pub(super) const CLOCK_STEADY_AFTER: Duration = Duration::from_mins(10);
 
 /// How far the clock may move against the steady one between two looks and still be steady.
 const CLOCK_DRIFT_MAX: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const CLOCK_DRIFT_MAX: Duration = Duration::from_secs(10);
 const CHUNK_ROWS_MAX: usize = 512;
 
 /// How many subjects one round looks at for whether an entry still has them.
-const SUBJECTS_LOOKED_AT_MAX: i64 = 1_024;
+const SUBJECTS_LOOKED_AT_MAX: i64 = 256;
 
 /// Says whether age can be believed: a clock that jumped may jump back.
 #[derive(Default)]
@@ -134,7 +134,7 @@ impl Shared {
             .submit(work, move |result| match result {
                 Ok(Some((info, _))) => finished.publish(*info),
                 Ok(None) => {}
-                Err(_) => finished.set_stale(),
+                Err(()) => finished.set_stale(),
             })
             .await?;
         Ok(outcome.is_some_and(|(_, more)| more))
@@ -147,25 +147,30 @@ impl Shared {
         self.submit(work, |_| {}).await
     }
 
-    /// Looks at some subjects, going round, and removes those that no entry has any more.
+    /// Looks at some subjects, going round, and removes those that no block has any more.
     fn forget_unused_subjects(&self, connection: &Connection) -> Result<bool, Error> {
         let mut cursor = self.subjects_cursor.lock();
-        let last: Option<i64> = connection
+        let looked_at: Vec<(i64, i64)> = connection
             .prepare_cached(
-                "SELECT max(id) FROM (SELECT id FROM subjects WHERE id > ?1 ORDER BY id LIMIT ?2)",
+                "SELECT subjects.id, streams.first FROM subjects JOIN streams ON streams.id = subjects.stream
+                 WHERE subjects.id > ?1 ORDER BY subjects.id LIMIT ?2",
             )?
-            .query_row((*cursor, SUBJECTS_LOOKED_AT_MAX), |row| row.get(0))?;
-        let Some(last) = last else {
-            *cursor = 0;
-            return Ok(false);
-        };
-        let removed = connection
-            .prepare_cached(
-                "DELETE FROM subjects WHERE id > ?1 AND id <= ?2
-                 AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.subject = subjects.id)",
-            )?
-            .execute((*cursor, last))?;
-        *cursor = last;
+            .query_map((*cursor, SUBJECTS_LOOKED_AT_MAX), |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        let mut removed = 0;
+        for (subject, first) in &looked_at {
+            connection
+                .prepare_cached("DELETE FROM subject_blocks WHERE subject = ?1 AND block < ?2")?
+                .execute((subject, block(*first as u64) as i64))?;
+            removed += connection
+                .prepare_cached(
+                    "DELETE FROM subjects WHERE id = ?1
+                     AND NOT EXISTS (SELECT 1 FROM subject_blocks WHERE subject = ?1)",
+                )?
+                .execute([subject])?;
+        }
+        // Past the end it begins again.
+        *cursor = looked_at.last().map_or(0, |(subject, _)| *subject);
         if removed > 0 {
             self.appends.forget_subjects();
         }
@@ -276,19 +281,39 @@ fn clear_doomed_stream(connection: &Connection) -> Result<bool, Error> {
     if removed > 0 {
         return Ok(true);
     }
-    for table in ["dedupe", "subjects"] {
-        let row = if table == "dedupe" { "number" } else { "id" };
-        let removed = connection
-            .prepare_cached(&format!(
-                "DELETE FROM {table} WHERE {row} IN (SELECT {row} FROM {table} WHERE stream = ?1 LIMIT ?2)"
-            ))?
-            .execute((stream, chunk))?;
-        if removed > 0 {
-            return Ok(true);
-        }
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM dedupe WHERE number IN (SELECT number FROM dedupe WHERE stream = ?1 LIMIT ?2)",
+        )?
+        .execute((stream, chunk))?;
+    if removed > 0 || clear_subjects(connection, stream)? {
+        return Ok(true);
     }
     connection.prepare_cached("DELETE FROM doomed_streams WHERE stream = ?1")?.execute([stream])?;
     Ok(true)
+}
+
+/// Removes some subjects of a deleted stream; true if there were any.
+fn clear_subjects(connection: &Connection, stream: i64) -> Result<bool, Error> {
+    let subjects: Vec<i64> = connection
+        .prepare_cached("SELECT id FROM subjects WHERE stream = ?1 LIMIT ?2")?
+        .query_map((stream, CHUNK_ROWS_MAX as i64), |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut budget = CHUNK_ROWS_MAX;
+    for subject in &subjects {
+        let removed = connection
+            .prepare_cached(
+                "DELETE FROM subject_blocks WHERE subject = ?1 AND block IN
+                 (SELECT block FROM subject_blocks WHERE subject = ?1 LIMIT ?2)",
+            )?
+            .execute((subject, budget as i64))?;
+        budget -= removed;
+        if budget == 0 {
+            break;
+        }
+        connection.prepare_cached("DELETE FROM subjects WHERE id = ?1")?.execute([subject])?;
+    }
+    Ok(!subjects.is_empty())
 }
 
 /// The same for consumers.

@@ -171,7 +171,7 @@ async fn run(calls: Vec<Call>) -> Result<(), TestCaseError> {
             }
             Call::Limit { entries_max, bytes_max, refuse } => {
                 let when_full = if refuse { WhenFull::Refuse } else { WhenFull::DropOldest };
-                model.limits = StreamLimits { entries_max, bytes_max, when_full, ..limits };
+                model.limits = StreamLimits { bytes_max, entries_max, when_full, ..limits };
                 model.trim();
                 engine.create_stream(&stream, model.limits).await.unwrap();
                 engine.shared.maintain_once(false).await.unwrap();

@@ -16,7 +16,7 @@ use tokio::{task::JoinSet, time::timeout};
 use crate::bench::{Bench, Log, PATIENCE, numbered, sequences, sure};
 
 const SHORT: Duration = Duration::from_millis(60);
-const LONG: Duration = Duration::from_secs(3_600);
+const LONG: Duration = Duration::from_hours(1);
 
 fn config(ack_wait: Duration, max_deliver: u32) -> ConsumerConfig {
     ConsumerConfig { ack_wait, max_deliver, ..ConsumerConfig::default() }
