@@ -16,9 +16,9 @@ mod tests;
 pub enum Availability {
     /// Now.
     Free,
-    /// Its start is still being written down.
-    NotYet,
-    /// Somebody is about to take or stop it, or the provider saw its end.
+    /// Its start, or an end that the provider saw, is still being written down. It counts as there.
+    NotNow,
+    /// Somebody is about to take or stop it. It counts as gone.
     Never,
 }
 

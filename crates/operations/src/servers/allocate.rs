@@ -258,7 +258,7 @@ impl Servers {
         let id = server.id().clone();
         match is_taken {
             Ok(Some(revision)) => {
-                self.0.view.apply(server, revision);
+                self.0.view.apply(server, revision, self.0.clock.now());
                 drop(hold);
                 self.nudge(&id);
                 Ok(Some((id, was_warm)))

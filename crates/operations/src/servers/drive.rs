@@ -184,8 +184,8 @@ impl Servers {
         let Some(revision) = self.commit(&new, changes, |found| *found == new).await? else {
             return Ok(Saved::Conflict);
         };
-        self.note_passage(old, &new);
-        self.0.view.apply(new, revision);
+        Self::note_passage(old, &new);
+        self.0.view.apply(new, revision, self.0.clock.now());
         Ok(Saved::Done)
     }
 
@@ -335,18 +335,13 @@ impl Servers {
         }
     }
 
-    /// What a change of state tells the pool, the log and the metrics.
-    fn note_passage(&self, old: &Server, new: &Server) {
+    /// What a change of state tells the log and the metrics.
+    fn note_passage(old: &Server, new: &Server) {
         if old.state == new.state && old.tries == new.tries {
             return;
         }
         let (id, game) = (new.id(), &new.birth.game);
         let ended = new.state.is_final() && !old.state.is_final();
-        // Nobody asked for this end: whatever the status, starting the next at once would spin.
-        let failed = ended && old.is_warm();
-        if failed || (old.is_warm() && new.state == ServerState::Ready) {
-            self.0.view.note_warm(game, failed, self.0.clock.now());
-        }
         if let Some(exit) = new.exit.as_ref().filter(|_| ended || new.tries != old.tries) {
             let (how, tries, crashed) = (exit.sentence(), old.tries, exit.is_crash());
             let last_line = exit.last_lines.last().map(String::as_str).unwrap_or_default();

@@ -139,7 +139,7 @@ impl Servers {
         let changes = vec![put_server(server, Expected::Absent)?];
         let revision = self.commit(server, changes, |_| true).await;
         if let Ok(Some(revision)) = revision {
-            self.0.view.apply(server.clone(), revision);
+            self.0.view.apply(server.clone(), revision, self.0.clock.now());
             drop(hold);
             self.nudge(server.id());
         } else {

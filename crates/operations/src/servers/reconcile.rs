@@ -34,6 +34,10 @@ const STRAY_GRACE: Duration = Duration::from_secs(10);
 impl Servers {
     /// Learns what there is, then starts the loops.
     pub(crate) async fn take_up(&self) -> Result<(), StartError> {
+        // What runs comes first: a document whose process is not known yet would count as lost.
+        let sightings = self.0.machines.observe();
+        let words = self.0.view.words();
+        self.0.view.note_list(&self.0.machines.list().await?, words);
         let mut watch = self.0.directory.watch(&[SERVER]).await?;
         while let Some(notice) = watch.next().await {
             if notice == Notice::Current {
@@ -41,7 +45,6 @@ impl Servers {
             }
             self.take_in(notice);
         }
-        let sightings = self.0.machines.observe();
         self.resync().await?;
         let count = self.0.view.list(None).len();
         if count > 0 {
@@ -73,7 +76,7 @@ impl Servers {
             Notice::Put(document) => {
                 let Some(server) = decode::<Server>(&document) else { return };
                 let id = server.id().clone();
-                if self.0.view.apply(server, document.revision) {
+                if self.0.view.apply(server, document.revision, self.0.clock.now()) {
                     self.nudge(&id);
                 }
             }
@@ -175,7 +178,7 @@ impl Servers {
         // A conflict means that it has a document, which the watch is about to bring.
         if let Some(revision) = self.commit(server, changes, |_| true).await? {
             tracing::warn!(server = %server.id(), "took up a game server whose document was gone");
-            self.0.view.apply(server.clone(), revision);
+            self.0.view.apply(server.clone(), revision, self.0.clock.now());
             self.nudge(server.id());
         }
         Ok(())

@@ -111,24 +111,35 @@ impl View {
     }
 
     /// Takes in a document's state, unless a newer one is known. Tells whether it was news.
-    pub(crate) fn apply(&self, server: Server, revision: Revision) -> bool {
+    pub(crate) fn apply(&self, server: Server, revision: Revision, now: Timestamp) -> bool {
         let mut state = self.state.lock();
         if state.removed.contains(server.id()) {
             return false;
         }
         let (id, game) = (server.id().clone(), server.birth.game.clone());
+        let old = state.games.get(&game).and_then(|servers| servers.get(&id));
+        if old.is_some_and(|entry| entry.revision.is_some_and(|known| known >= revision)) {
+            return false;
+        }
+        let held = old.is_some_and(|entry| entry.held);
+        // Under the same lock, so that no plan sees a warm server's end without what it says of the pool.
+        let end = old.filter(|entry| entry.server.is_warm()).and_then(|entry| match server.state {
+            ServerState::Ended | ServerState::Lost => Some(true),
+            ServerState::Ready if entry.server.state == ServerState::Starting => Some(false),
+            _ => None,
+        });
+        match end {
+            // Nobody asked for this end: whatever its status, starting the next at once would spin.
+            Some(true) => state.health.entry(game.clone()).or_default().failed(now),
+            Some(false) => state.health.entry(game.clone()).or_default().became_ready(),
+            None => {}
+        }
         state.game_of.insert(id.clone(), game.clone());
-        let servers = state.games.entry(game).or_default();
-        let news = servers.get(&id).is_none_or(|entry| entry.revision.is_none_or(|known| known < revision));
-        if news {
-            let held = servers.get(&id).is_some_and(|entry| entry.held);
-            servers.insert(id, Entry { server: Arc::new(server), revision: Some(revision), held });
-        }
+        let entry = Entry { server: Arc::new(server), revision: Some(revision), held };
+        state.games.entry(game).or_default().insert(id, entry);
         drop(state);
-        if news {
-            self.changed();
-        }
-        news
+        self.changed();
+        true
     }
 
     /// Takes in that a document is gone. Its id never comes back.
@@ -309,13 +320,6 @@ impl View {
         PoolWork { start, stop, wake_at }
     }
 
-    /// Notes how a warm server fared.
-    pub(crate) fn note_warm(&self, game: &GameId, failed: bool, now: Timestamp) {
-        let mut state = self.state.lock();
-        let health = state.health.entry(game.clone()).or_default();
-        if failed { health.failed(now) } else { health.became_ready() }
-    }
-
     /// Says that an allocation of `game` waits for a place.
     pub(crate) fn wait_for_place(self: &Arc<Self>, game: &GameId) -> Waiting {
         *self.state.lock().waiting.entry(game.clone()).or_default() += 1;
@@ -362,7 +366,7 @@ impl State {
 
     fn availability(&self, entry: &Entry) -> Availability {
         if entry.held {
-            return if entry.revision.is_none() { Availability::NotYet } else { Availability::Never };
+            return if entry.revision.is_none() { Availability::NotNow } else { Availability::Never };
         }
         let phase = self.instances.get(&entry.server.instance()).map(|instance| &instance.phase);
         let lives = match (entry.server.state, phase) {
@@ -370,7 +374,7 @@ impl State {
             // Nothing but the provider's word that it is ready makes one good enough to give away.
             (_, phase) => matches!(phase, Some(Phase::Ready { .. })),
         };
-        if lives { Availability::Free } else { Availability::Never }
+        if lives { Availability::Free } else { Availability::NotNow }
     }
 
     fn reserve(&mut self, game: &GameId, make: impl FnOnce(&dyn Fn(&str) -> bool) -> Server) -> Server {
