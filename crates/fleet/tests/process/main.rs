@@ -3,6 +3,7 @@
 
 mod support;
 
+mod full_disk;
 mod life;
 mod logs;
 mod loss;

@@ -29,7 +29,11 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) async fn new() -> Self {
-        let folder = Folder(tempfile::tempdir().unwrap());
+        Self::below(&std::env::temp_dir()).await
+    }
+
+    pub(crate) async fn below(parent: &Path) -> Self {
+        let folder = Folder(tempfile::tempdir_in(parent).unwrap());
         Self { provider: open(folder.0.path()).await, folder }
     }
 
