@@ -57,6 +57,7 @@ macro_rules! conformance {
                 watches::tells_what_stands_then_what_changes,
                 watches::skips_states_that_were_not_told,
                 watches::keeps_the_order_of_commits,
+                watches::replaces_an_untold_state_in_its_place,
                 watches::tells_only_what_was_applied,
                 watches::tells_only_of_its_kinds,
                 watches::tells_of_expiry,

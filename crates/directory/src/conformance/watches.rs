@@ -94,6 +94,18 @@ pub(super) async fn keeps_the_order_of_commits(setup: &impl Setup) {
     assert_eq!(told, expected);
 }
 
+pub(super) async fn replaces_an_untold_state_in_its_place(setup: &impl Setup) {
+    let (directory, skirmish) = (setup.open().await, game("skirmish"));
+    let mut watch = directory.watch(&[LOBBY]).await.unwrap();
+    until(&mut watch, is_current).await;
+    for (id, value) in [("a", "1"), ("b", "2"), ("a", "3")] {
+        commit(&directory, &skirmish, vec![Change::put(LOBBY, id, Expected::Any, value)]).await.unwrap();
+    }
+    // A document that changes all the time is told all the same.
+    let told = until(&mut watch, is_put_of("b", "2")).await;
+    assert!(matches!(&told[0], Notice::Put(document) if &*document.key.id == "a"), "{told:?}");
+}
+
 pub(super) async fn tells_only_what_was_applied(setup: &impl Setup) {
     let (directory, skirmish) = (setup.open().await, game("skirmish"));
     let mut watch = directory.watch(&[LOBBY, PRESENCE]).await.unwrap();

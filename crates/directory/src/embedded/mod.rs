@@ -23,7 +23,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use greenroom_sqlite::{WriteError, Writer};
+use greenroom_sqlite::{QUEUE_JOBS_MAX, WriteError, Writer};
 use parking_lot::{Mutex, RwLock};
 use tokio::{
     sync::oneshot,
@@ -77,16 +77,20 @@ enum NotWritten {
 
 impl Embedded {
     pub(crate) async fn open(path: PathBuf) -> Result<Self, OpenError> {
-        let engine = Self::open_with(path, Arc::new(SystemClock::new())).await?;
+        let engine = Self::open_with(path, Arc::new(SystemClock::new()), QUEUE_JOBS_MAX).await?;
         engine.sweeper.lock().spawn(sweep::run(Arc::downgrade(&engine.shared)));
         Ok(engine)
     }
 
     /// Opens it without a sweeper.
-    async fn open_with(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+    async fn open_with(
+        path: PathBuf,
+        clock: Arc<dyn Clock>,
+        queue_jobs_max: usize,
+    ) -> Result<Self, OpenError> {
         let opening = {
             let clock = Arc::clone(&clock);
-            task::spawn_blocking(move || store::open(&path, &*clock))
+            task::spawn_blocking(move || store::open(&path, &*clock, queue_jobs_max))
         };
         let (writer, loaded) = opening.await.map_err(|error| {
             OpenError::Database(greenroom_sqlite::OpenError::Thread(std::io::Error::other(error)))

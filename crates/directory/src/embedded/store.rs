@@ -3,7 +3,7 @@
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use greenroom_sqlite::{Durability, QUEUE_JOBS_MAX, Writer, WriterOptions};
+use greenroom_sqlite::{Durability, Writer, WriterOptions};
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
 
@@ -105,12 +105,12 @@ impl Write {
 }
 
 /// Opens the file and reads all of it. Blocks.
-pub(super) fn open(path: &Path, clock: &dyn Clock) -> Result<(Writer, Vec<(Partition, Memory)>), OpenError> {
-    let options = WriterOptions {
-        name: "directory",
-        durability: Durability::ProcessDeath,
-        queue_jobs_max: QUEUE_JOBS_MAX,
-    };
+pub(super) fn open(
+    path: &Path,
+    clock: &dyn Clock,
+    queue_jobs_max: usize,
+) -> Result<(Writer, Vec<(Partition, Memory)>), OpenError> {
+    let options = WriterOptions { name: "directory", durability: Durability::ProcessDeath, queue_jobs_max };
     let mut loaded = Ok(Vec::new());
     let opened = Writer::open(path, options, |connection| {
         connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;

@@ -198,7 +198,7 @@ async fn a_full_queue_says_busy_and_changes_nothing() {
     // Polled once each: that queues the commit.
     let mut waiting = Vec::new();
     let mut refused = None;
-    for n in 0..=greenroom_sqlite::QUEUE_JOBS_MAX + greenroom_sqlite::BATCH_JOBS_MAX {
+    for n in 0..=super::QUEUE_JOBS_MAX + greenroom_sqlite::BATCH_JOBS_MAX {
         let mut commit = Box::pin(put(&directory, LOBBY, "a", "more"));
         if let Some(answer) = poll_once(&mut commit).await {
             refused = Some((n, answer));

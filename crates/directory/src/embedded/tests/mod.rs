@@ -24,6 +24,9 @@ fn skirmish() -> Partition {
     Partition::game(&greenroom_protocol::GameId::new("skirmish").unwrap())
 }
 
+/// Few, so that a test can fill the queue.
+const QUEUE_JOBS_MAX: usize = 16;
+
 /// A clock that a test sets.
 #[derive(Default)]
 struct TestClock(Mutex<(Duration, i64)>);
@@ -107,5 +110,5 @@ impl Bench {
 
 async fn open(path: &Path, clock: &Arc<TestClock>) -> Arc<Embedded> {
     let clock: Arc<dyn Clock> = clock.clone();
-    Arc::new(Embedded::open_with(path.to_owned(), clock).await.unwrap())
+    Arc::new(Embedded::open_with(path.to_owned(), clock, QUEUE_JOBS_MAX).await.unwrap())
 }
