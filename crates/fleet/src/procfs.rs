@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     fs::{self, File},
     io::{self, BufRead as _, BufReader},
+    ops::ControlFlow,
 };
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -45,6 +46,9 @@ pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_or_else(|_| String::new(), |id| id.trim().to_owned())
 }
+
+/// About the length of a line in the tables of sockets.
+const SOCKET_LINE_BYTES: usize = 150;
 
 /// What `/proc/<pid>/stat` tells.
 #[derive(Clone, Copy, Debug)]
@@ -157,17 +161,29 @@ pub(crate) struct OpenSocket {
 /// The open TCP or UDP sockets of the network that `pid` is in.
 pub(crate) fn open_sockets(pid: i32, udp: bool) -> Vec<OpenSocket> {
     let mut found = Vec::new();
+    visit_open_sockets(pid, udp, |socket| {
+        found.push(socket);
+        ControlFlow::Continue(())
+    });
+    found
+}
+
+/// Shows the open TCP or UDP sockets of the network that `pid` is in, until told to stop.
+///
+/// Read a line at a time: the kernel lists listening TCP sockets first, and looking for whatever
+/// comes after the last of them takes it a millisecond or more on a large machine.
+pub(crate) fn visit_open_sockets(pid: i32, udp: bool, mut visit: impl FnMut(OpenSocket) -> ControlFlow<()>) {
     let tables = if udp { ["udp", "udp6"] } else { ["tcp", "tcp6"] };
     for table in tables {
         let Ok(file) = File::open(format!("/proc/{pid}/net/{table}")) else { continue };
-        let mut reader = BufReader::new(file);
+        let mut reader = BufReader::with_capacity(SOCKET_LINE_BYTES, file);
         let mut line = String::with_capacity(256);
         let mut first = true;
         while matches!(reader.read_line(&mut line), Ok(length) if length > 0) {
             if !first {
                 match parse_socket(&line, udp) {
-                    Some(Parsed::Open(socket)) => found.push(socket),
-                    // The kernel lists listening sockets before all connections, which may be many.
+                    Some(Parsed::Open(socket)) if visit(socket).is_break() => return,
+                    // The connections, which may be many, come after the last of them.
                     Some(Parsed::Connection) if !udp => break,
                     _ => {}
                 }
@@ -176,7 +192,6 @@ pub(crate) fn open_sockets(pid: i32, udp: bool) -> Vec<OpenSocket> {
             line.clear();
         }
     }
-    found
 }
 
 enum Parsed {

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
@@ -157,10 +158,17 @@ impl Listening {
 
     fn missing(&self, game: i32, held: &Held) -> BTreeSet<Socket> {
         let mut missing = self.wanted.clone();
-        for (socket, open) in sockets(game, &self.wanted) {
-            if held.has(&open) {
-                missing.remove(&socket);
+        for udp in [false, true] {
+            let some_left = |missing: &BTreeSet<Socket>| missing.iter().any(|socket| socket.udp == udp);
+            if !some_left(&missing) {
+                continue;
             }
+            procfs::visit_open_sockets(game, udp, |open| {
+                if held.has(&open) {
+                    missing.remove(&Socket { udp, port: open.port });
+                }
+                if some_left(&missing) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
         }
         missing
     }
