@@ -8,6 +8,8 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use tokio::{sync::Semaphore, task};
 
+use crate::writer::{BUSY_TIMEOUT, STATEMENTS_MAX};
+
 /// How many reads run at once; further ones wait.
 pub const READERS_MAX: usize = 4;
 
@@ -52,8 +54,7 @@ impl Readers {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let permit =
-            Arc::clone(&self.shared.permits).acquire_owned().await.map_err(|_| ReadError::Closed)?;
+        let permit = Arc::clone(&self.shared.permits).acquire_owned().await.map_err(|_| ReadError::Closed)?;
         let shared = Arc::clone(&self.shared);
         task::spawn_blocking(move || {
             let connection = shared.take()?;
@@ -77,7 +78,8 @@ impl Shared {
             &self.path,
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         Ok(connection)
     }
 

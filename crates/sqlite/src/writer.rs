@@ -21,10 +21,10 @@ pub const QUEUE_JOBS_MAX: usize = 8_192;
 pub const BATCH_JOBS_MAX: usize = 1_024;
 
 /// How long SQLite waits for another process's lock before it gives up.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many prepared statements the connection keeps.
-const STATEMENTS_MAX: usize = 128;
+pub(crate) const STATEMENTS_MAX: usize = 128;
 
 /// What a finished commit has survived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,9 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// The schema of the file is newer than this program knows.
-    #[error("the database {path} has schema version {found}, this program knows up to {known}: start a newer Greenroom")]
+    #[error(
+        "the database {path} has schema version {found}, this program knows up to {known}: start a newer Greenroom"
+    )]
     TooNew {
         /// The file.
         path: PathBuf,
@@ -151,7 +153,9 @@ impl Writer {
         let refused = |source| OpenError::Sqlite { path: path.to_owned(), source };
         let mut connection = Connection::open_with_flags(
             path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
         .map_err(refused)?;
         configure(&connection, options.durability).map_err(refused)?;
@@ -265,7 +269,15 @@ impl Worker {
             self.commit(&mut batch);
         }
         self.jobs.close();
-        if let Err(error) = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)") {
+        // What was queued behind the close is answered too, never left without a word.
+        while let Ok(message) = self.jobs.try_recv() {
+            match message {
+                Message::Job(job) => job.finish(Err(WriteError::Closed)),
+                Message::Close(answer) => drop(answer.send(())),
+            }
+        }
+        if let Err(error) = self.connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)")
+        {
             tracing::debug!(database = self.name, %error, "the write-ahead log stays for the next start");
         }
         drop(self.connection);
@@ -289,7 +301,8 @@ impl Worker {
             self.commits.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("greenroom_sqlite_commits_total", "database" => self.name).increment(1);
             metrics::histogram!("greenroom_sqlite_commit_jobs", "database" => self.name).record(jobs as f64);
-            metrics::histogram!("greenroom_sqlite_commit_seconds", "database" => self.name).record(started.elapsed());
+            metrics::histogram!("greenroom_sqlite_commit_seconds", "database" => self.name)
+                .record(started.elapsed());
         }
         for job in batch.drain(..) {
             job.finish(outcome.clone());

@@ -5,7 +5,8 @@ fn options() -> WriterOptions {
 }
 
 fn open(path: &Path) -> Writer {
-    Writer::open(path, options(), |c| c.execute_batch("CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY)")).unwrap()
+    Writer::open(path, options(), |c| c.execute_batch("CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY)"))
+        .unwrap()
 }
 
 async fn insert(writer: &Writer, n: i64) -> Result<Result<usize, rusqlite::Error>, WriteError> {
@@ -47,15 +48,16 @@ async fn many_at_once_share_commits() {
     let writer = open(&folder.path().join("a.db"));
     // Holds the writer until all the others wait.
     let (release, released) = std::sync::mpsc::sync_channel::<()>(1);
-    writer
-        .try_submit(move |_| released.recv().map_err(|_| ()), |_| ())
-        .unwrap();
+    writer.try_submit(move |_| released.recv().map_err(|_| ()), |_| ()).unwrap();
     let before = writer.commits();
     let mut jobs = tokio::task::JoinSet::new();
     for n in 0..50 {
         let (answer, answered) = oneshot::channel();
         writer
-            .try_submit(move |c| c.execute("INSERT INTO t VALUES (?1)", [n]), move |r| drop(answer.send(r.is_ok())))
+            .try_submit(
+                move |c| c.execute("INSERT INTO t VALUES (?1)", [n]),
+                move |r| drop(answer.send(r.is_ok())),
+            )
             .unwrap();
         jobs.spawn(answered);
     }
@@ -74,4 +76,24 @@ async fn a_full_queue_says_busy() {
     assert!(matches!(refused, Some(WriteError::Busy)));
     release.send(()).unwrap();
     assert_eq!(count(&writer).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_queued_behind_the_close_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = open(&folder.path().join("a.db"));
+    let (release, released) = std::sync::mpsc::sync_channel::<()>(1);
+    writer.try_submit(move |_| released.recv().map_err(|_| ()), |_| ()).unwrap();
+    let mut closing = tokio::task::JoinSet::new();
+    closing.spawn({
+        let writer = writer.clone();
+        async move { writer.close().await }
+    });
+    tokio::task::yield_now().await;
+    let (answer, answered) = oneshot::channel();
+    let queued = writer.try_submit(|_| Ok::<(), ()>(()), move |result| drop(answer.send(result.is_err())));
+    release.send(()).unwrap();
+    closing.join_all().await;
+    // Either it was refused at once or it is told that it was not done.
+    assert!(queued.is_err() || answered.await.unwrap());
 }
