@@ -145,7 +145,7 @@ impl Servers {
             Step::Start => return self.start_try(&server, revision).await,
             Step::Stop => return self.stop_try(&server).await,
             Step::Append(fact) => {
-                self.0.events.append(self.fact(&server, fact)).await?;
+                self.0.events.append(Self::fact(&server, fact)).await?;
                 let mut next = (*server).clone();
                 next.fact_appended(fact.kind);
                 next
@@ -286,7 +286,7 @@ impl Servers {
     /// Writes down an end. Each part is harmless to repeat, and the document goes last.
     async fn finish(&self, server: &Server, revision: Revision) -> Result<Outcome, StepError> {
         for fact in &server.pending {
-            self.0.events.append(self.fact(server, *fact)).await?;
+            self.0.events.append(Self::fact(server, *fact)).await?;
         }
         let kept = self.fleet(&server.birth.game).map_or(super::IDEMPOTENCY_KEEP, |fleet| fleet.ended_keep);
         self.0.storage.servers().upsert(&record_of(server, kept)).await?;
@@ -307,7 +307,7 @@ impl Servers {
         self.fleet(&server.birth.game).map_or(1, |fleet| fleet.start_tries_max)
     }
 
-    fn fact(&self, server: &Server, fact: PendingFact) -> Fact {
+    fn fact(server: &Server, fact: PendingFact) -> Fact {
         let (id, birth, kind) = (server.id(), &server.birth, fact.kind.as_str());
         let match_id = server.allocation.as_ref().and_then(|allocation| allocation.match_id.as_ref());
         let mut data = serde_json::json!({

@@ -37,7 +37,7 @@ pub enum AllocateError {
     #[error("this idempotency key was used with another body; use a new key for a new request")]
     IdempotencyMismatch,
     /// As many run as may.
-    #[error("{}", limit(.0))]
+    #[error("{}", limit(*.0))]
     LimitReached(Limit),
     /// None could be started in time.
     #[error("no game server could be started in time{}; try again later", because(.why.as_deref()))]
@@ -160,7 +160,7 @@ fn list(regions: &[RegionId]) -> String {
     regions.iter().map(RegionId::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn limit(limit: &Limit) -> String {
+fn limit(limit: Limit) -> String {
     match limit {
         Limit::Game(max) => {
             format!("the game runs as many servers as it may ({max}); wait until one ends, or stop one")

@@ -62,7 +62,7 @@ impl Servers {
         for game in games {
             match self.fill_pool(&settings, &game).await {
                 Ok(due) => {
-                    pauses.extend(due.map(|due| due.since(self.0.clock.now()).max(Duration::from_millis(1))))
+                    pauses.extend(due.map(|due| due.since(self.0.clock.now()).max(Duration::from_millis(1))));
                 }
                 Err(error) => {
                     tracing::warn!(%game, %error, "the warm pool could not be changed as planned; it is tried again");

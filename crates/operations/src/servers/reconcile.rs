@@ -216,7 +216,7 @@ impl Servers {
             match self.0.machines.forget(&observed.id).await {
                 Ok(()) => self.0.view.note_missing(&observed.id),
                 Err(error) => {
-                    tracing::debug!(instance = %observed.id, %error, "an ended server's files stay for now")
+                    tracing::debug!(instance = %observed.id, %error, "an ended server's files stay for now");
                 }
             }
         }
