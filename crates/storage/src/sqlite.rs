@@ -17,9 +17,6 @@ use crate::{
     value::Value,
 };
 
-/// How many prepared statements each reader keeps: more than the repositories have queries.
-const READER_STATEMENTS_MAX: usize = 64;
-
 #[derive(Debug)]
 pub(crate) struct SqliteEngine {
     writer: Writer,
@@ -71,7 +68,6 @@ impl Engine for SqliteEngine {
         let rows = self
             .readers
             .read(move |connection| {
-                connection.set_prepared_statement_cache_capacity(READER_STATEMENTS_MAX);
                 let mut statement = connection.prepare_cached(query.sql)?;
                 bind(&mut statement, &query.values)?;
                 collect(&mut statement)

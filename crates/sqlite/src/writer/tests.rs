@@ -56,7 +56,7 @@ async fn many_at_once_share_commits() {
         writer
             .try_submit(
                 move |c| c.execute("INSERT INTO t VALUES (?1)", [n]),
-                move |r| drop(answer.send(r.is_ok())),
+                move |r| assert!(answer.send(r.is_ok()).is_ok()),
             )
             .unwrap();
         jobs.spawn(answered);
@@ -91,7 +91,7 @@ async fn what_is_queued_behind_the_close_is_answered() {
     });
     tokio::task::yield_now().await;
     let (answer, answered) = oneshot::channel();
-    let queued = writer.try_submit(|_| Ok::<(), ()>(()), move |result| drop(answer.send(result.is_err())));
+    let queued = writer.try_submit(|_| Ok::<(), ()>(()), move |result| assert!(answer.send(result.is_err()).is_ok()));
     release.send(()).unwrap();
     closing.join_all().await;
     // Either it was refused at once or it is told that it was not done.
