@@ -263,16 +263,26 @@ export class Arena {
       context.globalAlpha = 1;
     }
     context.rotate(player.aim);
+    if (mine && view.phase === 'playing') {
+      const sight = context.createLinearGradient(radius * 2, 0, 240, 0);
+      sight.addColorStop(0, 'rgba(255,255,255,.28)');
+      sight.addColorStop(1, 'rgba(255,255,255,0)');
+      context.fillStyle = sight;
+      context.fillRect(radius * 2, -1, 240 - radius * 2, 2);
+    }
     context.fillStyle = '#dfe7f3';
+    context.strokeStyle = 'rgba(7,9,14,.75)';
+    context.lineWidth = 2;
     context.beginPath();
-    context.roundRect(radius * 0.4, -5, radius * 1.05, 10, 3);
+    context.roundRect(radius * 0.4, -5.5, radius * 1.4, 11, 3);
     context.fill();
+    context.stroke();
     const flash = now - (this.#flashes.get(player.seat) ?? -1e9);
     if (flash < 60) {
       context.globalCompositeOperation = 'lighter';
       context.fillStyle = `rgba(255,244,214,${0.9 - flash / 70})`;
       context.beginPath();
-      context.ellipse(radius * 1.75, 0, 12, 6, 0, 0, 7);
+      context.ellipse(radius * 2.2, 0, 13, 6, 0, 0, 7);
       context.fill();
       context.globalCompositeOperation = 'source-over';
     }

@@ -65,7 +65,7 @@ export class Hud {
     }
     const banner = byId('banner');
     banner.hidden = !title;
-    banner.classList.toggle('count', match.phase === 'countdown');
+    banner.classList.toggle('counting', match.phase === 'countdown');
     setText(byId('banner-title'), title);
     setText(byId('banner-text'), text);
     const news = counted !== this.#countShown ? counted : null;

@@ -143,6 +143,7 @@ async fn a_ticket_that_does_not_hold_is_refused() {
         ("no match", with("match", json!(null)), close::NO_SEAT),
         ("a spectator", with("role", json!("spectator")), close::NO_SEAT),
         ("not in the teams", with("player", json!("eve")), close::NO_SEAT),
+        ("an odd team", with("team", json!(7)), close::TICKET),
         ("a bot's seat", with("player", json!("bot-1")), close::NO_SEAT),
     ] {
         let mut player = Player::connect(&server, &format!("ticket={ticket}")).await;
@@ -248,6 +249,29 @@ async fn a_payload_without_teams_lets_in_whoever_has_a_ticket() {
         welcome["players"][welcome["you"].as_u64().unwrap() as usize]["team"].clone()
     };
     assert_ne!(team(&ann), team(&ben));
+}
+
+#[tokio::test]
+async fn who_is_sent_late_takes_a_seat_that_was_only_filled_up() {
+    let (signer, _greenroom, server) = setting().await;
+    let mut late = claims("eve", 1);
+    late["team"] = json!("B");
+    late["name"] = json!("Eve");
+    let ticket = signer.sign(&signer.header(), &late);
+    let mut eve = Player::connect(&server, &format!("ticket={ticket}")).await;
+    let welcome = eve.text("welcome").await;
+    let seat = &welcome["players"][welcome["you"].as_u64().unwrap() as usize];
+    assert_eq!((&seat["name"], &seat["team"]), (&json!("Eve"), &json!("B")));
+    for (nth, expected) in [("dan", true), ("fay", false)] {
+        let mut next = late.clone();
+        next["player"] = json!(nth);
+        let ticket = signer.sign(&signer.header(), &next);
+        let mut player = Player::connect(&server, &format!("ticket={ticket}")).await;
+        let Seen::Text(first) = player.next().await else {
+            panic!("a text frame comes first");
+        };
+        assert_eq!(first["type"] == "welcome", expected, "{nth}: {first}");
+    }
 }
 
 #[tokio::test]

@@ -47,8 +47,11 @@ struct Match<'a> {
     world: World,
     /// Whether people may take any bot's seat.
     is_open: bool,
-    /// Not known until the first ticket when nobody has told it.
-    id: Option<String>,
+    /// What this server was told; tickets of other matches are refused.
+    told_id: Option<String>,
+    /// What the newest ticket said, and when that was made: stands in where nobody has told it.
+    /// Nothing is refused by it, or an old ticket that comes first would lock the others out.
+    learned_id: Option<(u64, String)>,
     phase: Phase,
     /// When the phase ends at the latest.
     phase_until: Option<Instant>,
@@ -137,7 +140,8 @@ impl<'a> Match<'a> {
             seats,
             world,
             is_open: assignment.members.is_none(),
-            id: assignment.match_id.clone(),
+            told_id: assignment.match_id.clone(),
+            learned_id: None,
             phase: Phase::Waiting,
             phase_until: None,
             nobody_since: Some(now),
@@ -341,39 +345,68 @@ impl<'a> Match<'a> {
     }
 
     fn seat_for(&mut self, visitor: Visitor) -> Result<(usize, u64), &'static str> {
-        let (id, name, match_id, generation) = match visitor {
-            Visitor::Guest { name } => (name.clone(), name, None, 0),
-            Visitor::Ticket(claims) => {
-                self.check_match(&claims)?;
-                let name = readable_name(claims.username.as_deref().unwrap_or_default());
-                (claims.player, name, claims.match_id, claims.generation)
+        let claims = match visitor {
+            Visitor::Guest { name } => {
+                let index = match self.seats.find(&name) {
+                    Some(index) => index,
+                    None => self.take_free(None, &name, &name)?,
+                };
+                return Ok((index, 0));
             }
+            Visitor::Ticket(claims) => claims,
         };
-        let index = match self.seats.find(&id) {
+        self.check_match(&claims)?;
+        let generation = claims.generation;
+        let index = match self.seats.find(&claims.player) {
             Some(index) if generation < self.seats.seat(index).generation => {
                 return Err("a newer ticket was used for this seat");
             }
             Some(index) => index,
-            None if self.is_open => {
-                let index = self.seats.find_free().ok_or("all seats are taken")?;
-                self.seats.take(index, id, name);
-                index
-            }
-            None => return Err("this player is in neither team"),
+            None => self.come_late(&claims)?,
         };
-        // A server that was not told its match learns it from the first ticket that fits.
-        self.id = self.id.take().or(match_id);
+        if let Some(id) = claims.match_id
+            && (self.learned_id.as_ref()).is_none_or(|(iat, _)| *iat < claims.iat)
+        {
+            self.learned_id = Some((claims.iat, id));
+        }
         Ok((index, generation))
+    }
+
+    /// A seat for a player whom the assignment did not name: in an open match, or by a ticket
+    /// for a team of this very match, which is how Greenroom lets somebody in late.
+    fn come_late(&mut self, claims: &Claims) -> Result<usize, &'static str> {
+        let team = match claims.team.as_deref() {
+            Some("A") => Some(Team::A),
+            Some("B") => Some(Team::B),
+            _ => None,
+        };
+        let is_sent_here = team.is_some() && self.told_id.is_some();
+        if !self.is_open && !is_sent_here {
+            return Err("this player is in neither team");
+        }
+        let name = readable_name(claims.username.as_deref().unwrap_or_default());
+        self.take_free(team, &claims.player, &name)
+    }
+
+    fn take_free(&mut self, team: Option<Team>, id: &str, name: &str) -> Result<usize, &'static str> {
+        let index = self.seats.find_free(team).ok_or("all seats are taken")?;
+        self.seats.take(index, id.to_owned(), name.to_owned());
+        Ok(index)
     }
 
     fn check_match(&self, claims: &Claims) -> Result<(), &'static str> {
         if claims.role.as_deref() == Some("spectator") {
             return Err("this game has no seats for spectators");
         }
-        match (&self.id, &claims.match_id) {
-            (Some(ours), theirs) if theirs.as_ref() != Some(ours) => Err("the ticket is for another match"),
-            _ => Ok(()),
+        if self.told_id.is_some() && claims.match_id != self.told_id {
+            return Err("the ticket is for another match");
         }
+        Ok(())
+    }
+
+    fn match_id(&self) -> Option<&str> {
+        let learned = self.learned_id.as_ref().map(|(_, id)| id.as_str());
+        self.told_id.as_deref().or(learned)
     }
 
     fn show_players(&mut self) {
@@ -385,7 +418,7 @@ impl<'a> Match<'a> {
     fn welcome(&self, you: usize) -> ServerMessage<'_> {
         ServerMessage::Welcome {
             you,
-            match_id: self.id.as_deref().unwrap_or_default(),
+            match_id: self.match_id().unwrap_or_default(),
             players: self.seats.views(),
             map: MapView::of(self.world.map),
             rules: Rules::new(self.args.score_limit, u64::from(self.args.match_seconds) * 1000),
@@ -432,7 +465,7 @@ impl<'a> Match<'a> {
 
     /// The event of the match's end (CloudEvents 1.0), if it is known which match this is.
     fn ended_event(&self, reason: &'static str) -> Option<Value> {
-        let Some(match_id) = self.id.as_deref() else {
+        let Some(match_id) = self.match_id() else {
             if !self.environment.is_standalone() {
                 warn!("the match has no id; its end is not reported");
             }

@@ -2,7 +2,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tracing::debug;
 
 use super::{
-    assignment::{Assignment, BOT_ID_PREFIX},
+    assignment::Assignment,
     socket::{Link, Outgoing},
 };
 use crate::{
@@ -11,6 +11,8 @@ use crate::{
     sim::{Input, TEAM_SIZE_MAX, Team, World},
 };
 
+/// Ids of the bots that this server adds; other bots were asked for by name.
+const FILLER_ID_PREFIX: &str = "bot-filler-";
 /// Steps that a connected player's last input goes on when no new one comes.
 const INPUT_HELD_TICKS: u32 = 15;
 /// Inputs that wait beyond this are caught up with, two a tick.
@@ -50,7 +52,7 @@ impl Seats {
             let wanted = team_size.clamp(1, TEAM_SIZE_MAX);
             while seats.len() - before < wanted {
                 let number = numbers.next().unwrap_or_default();
-                let id = format!("{BOT_ID_PREFIX}filler-{number}");
+                let id = format!("{FILLER_ID_PREFIX}{number}");
                 seats.push((id, format!("Bot {number}"), team, true));
             }
         }
@@ -81,13 +83,14 @@ impl Seats {
         self.0.iter().position(|seat| seat.id == id && !seat.is_bot)
     }
 
-    /// A bot's seat on the side with fewer people, for a match that anybody may join.
-    pub(super) fn find_free(&self) -> Option<usize> {
+    /// A seat that only fills up a team: on the wanted side, else on the one with fewer people.
+    pub(super) fn find_free(&self, wanted: Option<Team>) -> Option<usize> {
         let people = |team: Team| (self.0.iter()).filter(|seat| seat.team == team && !seat.is_bot).count();
         let smaller = if people(Team::B) < people(Team::A) { Team::B } else { Team::A };
-        [smaller, smaller.other()]
-            .into_iter()
-            .find_map(|team| (self.0.iter()).position(|seat| seat.team == team && seat.is_bot))
+        let sides = wanted.map_or(vec![smaller, smaller.other()], |team| vec![team]);
+        sides.into_iter().find_map(|team| {
+            (self.0.iter()).position(|seat| seat.team == team && seat.id.starts_with(FILLER_ID_PREFIX))
+        })
     }
 
     pub(super) fn take(&mut self, index: usize, id: String, name: String) {

@@ -34,8 +34,13 @@ pub(super) struct Claims {
     pub game: Option<String>,
     pub server: Option<String>,
     pub role: Option<String>,
+    /// `"A"` or `"B"`, where the ticket says it.
+    pub team: Option<String>,
     #[serde(default)]
     pub generation: u64,
+    /// When it was made, in seconds since the Unix epoch.
+    #[serde(default)]
+    pub iat: u64,
     /// Shown in matches that were not told who comes.
     #[serde(alias = "name")]
     pub username: Option<String>,
