@@ -7,7 +7,9 @@ use argon2::{
     password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString},
 };
 use greenroom_protocol::{AdminId, ErrorCode};
-use greenroom_storage::{Admin, AdminRole, AdminSession, AuditEntry, Cursor, NewAudit, Page, Storage, StorageError};
+use greenroom_storage::{
+    Admin, AdminRole, AdminSession, AuditEntry, Cursor, NewAudit, Page, Storage, StorageError,
+};
 use tokio::{sync::Semaphore, task};
 use uuid::Uuid;
 
@@ -82,7 +84,9 @@ impl Admins {
 
     /// Signs in to the console with the admin token, or with a name and a password.
     pub async fn sign_in(&self, name: Option<&str>, password: &str) -> Result<NewConsoleSession, Failure> {
-        let refused = || Failure::new(ErrorCode::Unauthorized, "This is not right. Check what you typed and try again.");
+        let refused = || {
+            Failure::new(ErrorCode::Unauthorized, "This is not right. Check what you typed and try again.")
+        };
         let admin = match name.map(str::trim).filter(|name| !name.is_empty()) {
             None => {
                 self.authenticate_token(password).map_err(|_| refused())?;
@@ -108,7 +112,8 @@ impl Admins {
         };
         self.storage.admins().create_session(&session).await.map_err(Failure::storage)?;
         self.audit(&admin.name, "signed_in", "console", serde_json::Value::Null).await;
-        let admin = SignedInAdmin { id: admin.id, name: admin.name, role: admin.role, csrf_token: csrf_of(&token) };
+        let admin =
+            SignedInAdmin { id: admin.id, name: admin.name, role: admin.role, csrf_token: csrf_of(&token) };
         Ok(NewConsoleSession { token, admin })
     }
 
@@ -134,10 +139,15 @@ impl Admins {
         let name = name.trim();
         let fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
         if !fits {
-            return Err(Failure::new(ErrorCode::Invalid, "`name` has 1 to 64 characters, none of them a control character."));
+            return Err(Failure::new(
+                ErrorCode::Invalid,
+                "`name` has 1 to 64 characters, none of them a control character.",
+            ));
         }
         if password.chars().count() < PASSWORD_CHARS_MIN || password.len() > PASSWORD_BYTES_MAX {
-            let sentence = format!("The password has {PASSWORD_CHARS_MIN} characters or more, and at most {PASSWORD_BYTES_MAX} bytes.");
+            let sentence = format!(
+                "The password has {PASSWORD_CHARS_MIN} characters or more, and at most {PASSWORD_BYTES_MAX} bytes."
+            );
             return Err(Failure::new(ErrorCode::Invalid, sentence));
         }
         let admin = Admin {
@@ -148,7 +158,9 @@ impl Admins {
             created_at: self.clock.now(),
         };
         self.storage.admins().create(&admin).await.map_err(|error| match error {
-            StorageError::Conflict { .. } => Failure::new(ErrorCode::Conflict, "There is an administrator of this name."),
+            StorageError::Conflict { .. } => {
+                Failure::new(ErrorCode::Conflict, "There is an administrator of this name.")
+            }
             other => Failure::storage(other),
         })?;
         Ok(admin)
@@ -216,7 +228,8 @@ impl Admins {
         };
         let _permit = self.hashing.acquire().await.map_err(Failure::internal)?;
         let verified = task::spawn_blocking(move || {
-            PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+            PasswordHash::new(&hash)
+                .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
         });
         verified.await.map_err(Failure::internal)
     }

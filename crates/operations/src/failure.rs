@@ -30,16 +30,17 @@ impl Failure {
 
     /// Something inside failed that no caller can act on.
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
-        Self::new(ErrorCode::Internal, "Something failed inside. Try again; if it stays, tell the operator.").because(cause)
+        Self::new(ErrorCode::Internal, "Something failed inside. Try again; if it stays, tell the operator.")
+            .because(cause)
     }
 
     /// What the directory could not do.
     pub fn directory(error: DirectoryError) -> Self {
         let code = match error {
             DirectoryError::Busy => ErrorCode::Busy,
-            DirectoryError::Conflict(_) | DirectoryError::Unavailable(_) | DirectoryError::OutcomeUnknown(_) => {
-                ErrorCode::Unavailable
-            }
+            DirectoryError::Conflict(_)
+            | DirectoryError::Unavailable(_)
+            | DirectoryError::OutcomeUnknown(_) => ErrorCode::Unavailable,
             DirectoryError::TooLarge(_) => ErrorCode::TooLarge,
             DirectoryError::Malformed(_) => ErrorCode::Internal,
         };
@@ -51,13 +52,20 @@ impl Failure {
         match error {
             EventLogError::NoConsumer => Self::new(ErrorCode::NotFound, "There is no such consumer."),
             EventLogError::NoStream => Self::new(ErrorCode::NotFound, "This studio has no history."),
-            EventLogError::Full => {
-                Self::new(ErrorCode::LimitReached, "The studio's history is full and set to refuse new events.")
+            EventLogError::Full => Self::new(
+                ErrorCode::LimitReached,
+                "The studio's history is full and set to refuse new events.",
+            ),
+            EventLogError::LimitReached(what) => {
+                Self::new(ErrorCode::LimitReached, format!("Limit reached: {what}."))
             }
-            EventLogError::LimitReached(what) => Self::new(ErrorCode::LimitReached, format!("Limit reached: {what}.")),
             EventLogError::TooLarge(what) => Self::new(ErrorCode::TooLarge, format!("Too large: {what}.")),
-            EventLogError::Malformed(what) => Self::new(ErrorCode::Invalid, format!("Not well formed: {what}.")),
-            EventLogError::WrongLast { .. } => Self::new(ErrorCode::Conflict, "Something else was appended in between."),
+            EventLogError::Malformed(what) => {
+                Self::new(ErrorCode::Invalid, format!("Not well formed: {what}."))
+            }
+            EventLogError::WrongLast { .. } => {
+                Self::new(ErrorCode::Conflict, "Something else was appended in between.")
+            }
             EventLogError::Busy => Self::port(ErrorCode::Busy, error),
             EventLogError::Unavailable(_) | EventLogError::OutcomeUnknown(_) => {
                 Self::port(ErrorCode::Unavailable, error)

@@ -103,12 +103,19 @@ impl Node {
         let NodeDeps { directory, log, storage, provider, settings, clock, tracker, shutdown, .. } = deps;
         let tokens = Arc::new(tokens(&storage, deps.access_key).await?);
         let admin_token = admin_token(&storage, deps.admin_token).await?;
-        let admins = Admins::open(storage.clone(), Arc::clone(&clock), admin_token.token.expose_secret()).await?;
+        let admins =
+            Admins::open(storage.clone(), Arc::clone(&clock), admin_token.token.expose_secret()).await?;
         let keys = ApiKeys::new(storage.clone(), settings.clone(), Arc::clone(&clock));
-        let players =
-            Players::new(storage.clone(), directory.clone(), Arc::clone(&tokens), Arc::clone(&clock), deps.auth)?;
-        let events =
-            Events::start(log.clone(), settings.clone(), Arc::clone(&clock)).await.map_err(Failure::event_log)?;
+        let players = Players::new(
+            storage.clone(),
+            directory.clone(),
+            Arc::clone(&tokens),
+            Arc::clone(&clock),
+            deps.auth,
+        )?;
+        let events = Events::start(log.clone(), settings.clone(), Arc::clone(&clock))
+            .await
+            .map_err(Failure::event_log)?;
         events.carry_facts(directory.clone(), &tracker, shutdown.clone()).await?;
         let servers = Servers::start(ServersDeps {
             directory: directory.clone(),
@@ -122,7 +129,9 @@ impl Node {
             greenroom: deps.greenroom,
         })
         .await
-        .map_err(|error| Failure::new(ErrorCode::Unavailable, "The game servers could not be taken up.").because(error))?;
+        .map_err(|error| {
+            Failure::new(ErrorCode::Unavailable, "The game servers could not be taken up.").because(error)
+        })?;
         let lobbies = Lobbies::new(LobbiesDeps {
             directory: directory.clone(),
             settings: settings.clone(),
@@ -191,7 +200,11 @@ async fn admin_token(storage: &Storage, given: Option<SecretString>) -> Result<A
         return Ok(AdminToken { token, is_new: false });
     }
     let candidate = format!("ga_{}", secret::new_secret()?);
-    let kept = storage.secrets().get_or_create("admin-token", candidate.as_bytes()).await.map_err(Failure::storage)?;
+    let kept = storage
+        .secrets()
+        .get_or_create("admin-token", candidate.as_bytes())
+        .await
+        .map_err(Failure::storage)?;
     let is_new = kept == candidate.as_bytes();
     let token = String::from_utf8(kept).map_err(Failure::internal)?;
     Ok(AdminToken { token: token.into(), is_new })

@@ -1,7 +1,9 @@
 //! Who asks, once it is known, and what that one may do.
 
 use greenroom_event_log::{Subject, SubjectFilter};
-use greenroom_protocol::{AdminId, ErrorCode, GameId, KeyId, MatchId, PlayerId, ServerId, SessionId, StudioId};
+use greenroom_protocol::{
+    AdminId, ErrorCode, GameId, KeyId, MatchId, PlayerId, ServerId, SessionId, StudioId,
+};
 
 use crate::failure::Failure;
 
@@ -67,7 +69,9 @@ impl Principal {
         match self {
             Self::Admin(_) => true,
             Self::Key(key) => {
-                key.studio == *studio && (key.hosting || key.admin) && key.game.as_ref().is_none_or(|own| own == game)
+                key.studio == *studio
+                    && (key.hosting || key.admin)
+                    && key.game.as_ref().is_none_or(|own| own == game)
             }
             Self::Server(_) => false,
         }
@@ -134,7 +138,9 @@ impl ServerPrincipal {
         let (kind, id, what) = (tokens.next(), tokens.next(), tokens.next());
         of_game
             && match (kind, id) {
-                (Some("servers"), Some(id)) => id == self.id.as_str() && matches!(what, Some("events" | "players")),
+                (Some("servers"), Some(id)) => {
+                    id == self.id.as_str() && matches!(what, Some("events" | "players"))
+                }
                 (Some("matches"), Some(id)) => {
                     self.match_id.as_ref().is_some_and(|own| own.as_str() == id) && what == Some("events")
                 }

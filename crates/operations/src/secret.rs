@@ -1,8 +1,8 @@
 //! Random secrets that we give out: shown once, kept as a hash.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use greenroom_storage::SecretHash;
 use greenroom_protocol::ErrorCode;
+use greenroom_storage::SecretHash;
 use ring::{
     digest,
     rand::{SecureRandom, SystemRandom},
@@ -22,7 +22,9 @@ pub fn new_secret() -> Result<String, Failure> {
 /// `N` random bytes from the system.
 pub fn random_bytes<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Failure::new(ErrorCode::Internal, "No randomness is to be had."))?;
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Failure::new(ErrorCode::Internal, "No randomness is to be had."))?;
     Ok(bytes)
 }
 

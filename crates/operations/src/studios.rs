@@ -89,8 +89,10 @@ impl ApiKeys {
 
     /// Who presents `text`, if it is a key that is good now.
     pub async fn authenticate(&self, text: &str) -> Result<Principal, Failure> {
-        let unknown = || Failure::new(ErrorCode::Unauthorized, "The API key is missing, unknown, expired or revoked.");
-        let (id, secret) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or_else(unknown)?;
+        let unknown =
+            || Failure::new(ErrorCode::Unauthorized, "The API key is missing, unknown, expired or revoked.");
+        let (id, secret) =
+            text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or_else(unknown)?;
         let id = KeyId::new(id).map_err(|_| unknown())?;
         let key = self.storage.api_keys().get(&id).await.map_err(Failure::storage)?.ok_or_else(unknown)?;
         let now = self.clock.now();
@@ -103,7 +105,8 @@ impl ApiKeys {
         {
             tracing::debug!(key = %key.id, %error, "the use of a key was not written down");
         }
-        let filters = |texts: &[String]| texts.iter().filter_map(|text| SubjectFilter::parse(text).ok()).collect();
+        let filters =
+            |texts: &[String]| texts.iter().filter_map(|text| SubjectFilter::parse(text).ok()).collect();
         Ok(Principal::Key(KeyPrincipal {
             publish: filters(&key.permissions.publish),
             subscribe: filters(&key.permissions.subscribe),
@@ -123,7 +126,9 @@ impl ApiKeys {
         limit: u32,
     ) -> Result<Page<ApiKey>, Failure> {
         self.storage.api_keys().list(studio, after, limit).await.map_err(|error| match error {
-            StorageError::BadCursor => Failure::new(ErrorCode::BadRequest, "`cursor` is not one that a page gave."),
+            StorageError::BadCursor => {
+                Failure::new(ErrorCode::BadRequest, "`cursor` is not one that a page gave.")
+            }
             other => Failure::storage(other),
         })
     }

@@ -155,6 +155,9 @@ async fn who_is_in_a_lobby_and_creates_or_joins_another_leaves_the_first() {
     ben.send("lobby:create").await;
     let second = ben.next_of("lobby:created").await["lobby"].clone();
     assert_ne!(first["id"], second["id"]);
+    // Nothing of the first lobby comes after the second was made.
+    ben.send("ping").await;
+    assert_eq!(ben.next().await["type"], "pong");
     ann.lobby_where(|lobby| size(lobby) == 1).await;
     ann.join(&second["code"]).await;
     ann.lobby_where(|lobby| lobby["id"] == second["id"] && size(lobby) == 2).await;

@@ -4,8 +4,8 @@ use greenroom_event_log::{NewEntry, StreamId, Subject};
 use greenroom_protocol::{
     ErrorCode, StudioId,
     events::{
-        AppendResponse, AppendedEvent, CloudEvent, EVENT_BYTES_MAX, EVENTS_PER_APPEND_MAX, NewEvent, SPECVERSION,
-        parse_rfc3339, rfc3339,
+        AppendResponse, AppendedEvent, CloudEvent, EVENT_BYTES_MAX, EVENTS_PER_APPEND_MAX, NewEvent,
+        SPECVERSION, parse_rfc3339, rfc3339,
     },
 };
 use uuid::Uuid;
@@ -57,21 +57,24 @@ impl Events {
         idempotency_key: Option<&str>,
     ) -> Result<(CloudEvent, NewEntry), Failure> {
         let invalid = |what: String| Failure::new(ErrorCode::Invalid, format!("Event {index}: {what}"));
-        let subject = Subject::new(&event.subject).map_err(|error| invalid(format!("`subject`: {error}.")))?;
+        let subject =
+            Subject::new(&event.subject).map_err(|error| invalid(format!("`subject`: {error}.")))?;
         let game = subject.tokens().nth(1).unwrap_or_default();
-        let belongs = self.settings.borrow().games.iter().any(|(id, g)| id.as_str() == game && g.studio == *studio);
+        let belongs =
+            self.settings.borrow().games.iter().any(|(id, g)| id.as_str() == game && g.studio == *studio);
         if subject.tokens().next() != Some("v1") || !belongs {
             return Err(invalid("`subject` must begin with `v1.` and a game of the studio.".into()));
         }
         if !principal.may_publish(&subject) {
-            let sentence = format!("Event {index}: the credentials do not permit appending to `{}`.", subject.as_str());
+            let sentence =
+                format!("Event {index}: the credentials do not permit appending to `{}`.", subject.as_str());
             return Err(Failure::new(ErrorCode::Forbidden, sentence));
         }
         let time = match &event.time {
             None => rfc3339(self.clock.now()),
-            Some(text) => parse_rfc3339(text)
-                .map(rfc3339)
-                .ok_or_else(|| invalid("`time` must be a point in time such as 2026-01-31T12:00:00.000Z.".into()))?,
+            Some(text) => parse_rfc3339(text).map(rfc3339).ok_or_else(|| {
+                invalid("`time` must be a point in time such as 2026-01-31T12:00:00.000Z.".into())
+            })?,
         };
         let id = match (event.id, idempotency_key) {
             (Some(id), _) if id.is_empty() => return Err(invalid("`id` must not be empty.".into())),

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use greenroom_domain::settings::{EventLimits, Settings};
-use greenroom_event_log::{Entry, EventLog, EventLogError, NewEntry, StreamId, StreamLimits, Subject, WhenFull};
+use greenroom_event_log::{
+    Entry, EventLog, EventLogError, NewEntry, StreamId, StreamLimits, Subject, WhenFull,
+};
 use greenroom_protocol::events::{CloudEvent, SPECVERSION, rfc3339};
 use ring::digest;
 use tokio::sync::watch;

@@ -81,7 +81,13 @@ impl Events {
             Some(after) => Sequence(after),
             None => self.log.info(&stream).await.map_err(Failure::event_log)?.last,
         };
-        Ok(EventTail { log: self.log.clone(), stream, filter, next: after.next(), ready: Vec::new().into_iter() })
+        Ok(EventTail {
+            log: self.log.clone(),
+            stream,
+            filter,
+            next: after.next(),
+            ready: Vec::new().into_iter(),
+        })
     }
 }
 

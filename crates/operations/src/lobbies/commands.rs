@@ -84,7 +84,11 @@ impl Lobbies {
     }
 
     /// `lobby:settings`.
-    pub async fn change_settings(&self, player: &PlayerPrincipal, wanted: LobbyChanges) -> Result<Done, LobbyError> {
+    pub async fn change_settings(
+        &self,
+        player: &PlayerPrincipal,
+        wanted: LobbyChanges,
+    ) -> Result<Done, LobbyError> {
         let password = match wanted.password.as_deref() {
             None => PasswordChange::Keep,
             Some("") => PasswordChange::Remove,

@@ -39,20 +39,29 @@ impl Lobbies {
             if self.code_is_taken(&player.game, &lobby.code).await.map_err(LobbyError::Failed)? {
                 continue;
             }
-            let changes = Plan::create(self, &game, &lobby, effects).await.map_err(LobbyError::Failed)?;
-            match self.inner.directory.commit(&partition, changes).await {
+            let plan = Plan::create(self, &game, &lobby, effects).await.map_err(LobbyError::Failed)?;
+            match self.inner.directory.commit(&partition, plan.changes.clone()).await {
                 Ok(revisions) => {
-                    metrics::counter!("greenroom_lobbies_created_total", "game" => player.game.to_string()).increment(1);
-                    let revision = revisions.first().copied().unwrap_or(greenroom_directory::Revision(0));
+                    metrics::counter!("greenroom_lobbies_created_total", "game" => player.game.to_string())
+                        .increment(1);
+                    self.after_commit(&player.game, &plan);
+                    let revision = revisions.get(plan.own).copied().unwrap_or(plan.read_at);
                     return Ok(Created { view: lobby.view(&game.lobby), revision });
                 }
                 // The code was taken in between, or the lobby that is left was changed: once more.
                 Err(DirectoryError::Conflict(key)) => {
-                    tracing::debug!(kind = key.kind.name(), code = key.kind == LOBBY_CODE, "a new lobby met a change");
+                    tracing::debug!(
+                        kind = key.kind.name(),
+                        code = key.kind == LOBBY_CODE,
+                        "a new lobby met a change"
+                    );
                 }
                 Err(error) => return Err(LobbyError::Failed(Failure::directory(error))),
             }
         }
-        Err(LobbyError::Failed(Failure::new(ErrorCode::Busy, "No free lobby code was found. Try again in a moment.")))
+        Err(LobbyError::Failed(Failure::new(
+            ErrorCode::Busy,
+            "No free lobby code was found. Try again in a moment.",
+        )))
     }
 }

@@ -27,13 +27,7 @@ pub(super) enum Ask {
     /// Complete as it is.
     Command(Command),
     /// A join: whether the password is right is known when the lobby is read.
-    Join {
-        player: PlayerId,
-        username: String,
-        team: Option<Team>,
-        by_code: bool,
-        password: Option<String>,
-    },
+    Join { player: PlayerId, username: String, team: Option<Team>, by_code: bool, password: Option<String> },
 }
 
 pub(super) type Answer = Result<Done, LobbyError>;
@@ -65,7 +59,10 @@ impl Lobbies {
             if inbox.len() < WAITING_COMMANDS_MAX {
                 inbox.push(Pending { ask, answer });
             } else {
-                let busy = Failure::new(ErrorCode::Busy, "Too many commands wait for this lobby. Try again in a moment.");
+                let busy = Failure::new(
+                    ErrorCode::Busy,
+                    "Too many commands wait for this lobby. Try again in a moment.",
+                );
                 let _ = answer.send(Err(LobbyError::Failed(busy)));
             }
             return answered;
@@ -80,7 +77,9 @@ impl Lobbies {
     pub(super) async fn command(&self, game: &GameId, lobby: &LobbyId, ask: Ask) -> Answer {
         match self.submit(game, lobby, ask).await {
             Ok(answer) => answer,
-            Err(_) => Err(LobbyError::Failed(Failure::new(ErrorCode::Unavailable, "The server is stopping."))),
+            Err(_) => {
+                Err(LobbyError::Failed(Failure::new(ErrorCode::Unavailable, "The server is stopping.")))
+            }
         }
     }
 
@@ -102,7 +101,8 @@ impl Lobbies {
     }
 
     async fn carry_out(&self, key: &LobbyKey, batch: Vec<Pending>) {
-        let (asks, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|pending| (pending.ask, pending.answer)).unzip();
+        let (asks, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|pending| (pending.ask, pending.answer)).unzip();
         let results = match self.commit(key, &asks).await {
             Ok(results) => results,
             Err(failure) => vec![Err(LobbyError::Failed(failure)); asks.len()],
@@ -124,8 +124,8 @@ impl Lobbies {
             }
             match self.inner.directory.commit(&partition, plan.changes.clone()).await {
                 Ok(revisions) => {
-                    self.after_commit(key, &plan);
-                    let revision = revisions.first().copied().unwrap_or(plan.read_at);
+                    self.after_commit(&key.game, &plan);
+                    let revision = revisions.get(plan.own).copied().unwrap_or(plan.read_at);
                     return Ok(plan.answers(revision));
                 }
                 Err(DirectoryError::Conflict(_)) => {
@@ -134,7 +134,7 @@ impl Lobbies {
                 }
                 Err(DirectoryError::OutcomeUnknown(why)) => match self.was_applied(key, &plan).await? {
                     Some(true) => {
-                        self.after_commit(key, &plan);
+                        self.after_commit(&key.game, &plan);
                         return Ok(plan.answers(plan.read_at));
                     }
                     Some(false) => pause(attempt).await,
@@ -151,18 +151,20 @@ impl Lobbies {
     async fn was_applied(&self, key: &LobbyKey, plan: &Plan) -> Result<Option<bool>, Failure> {
         let document_key = Key::new(Partition::game(&key.game), LOBBY, key.lobby.as_str());
         let found = self.inner.directory.get(&document_key).await.map_err(Failure::directory)?;
-        let Some(change) = plan.changes.first() else { return Ok(Some(true)) };
+        let Some(change) = plan.changes.get(plan.own) else { return Ok(Some(true)) };
         Ok(match (&change.action, found) {
-            (greenroom_directory::Action::Put { value, .. }, Some(document)) if document.value == *value => Some(true),
+            (greenroom_directory::Action::Put { value, .. }, Some(document)) if document.value == *value => {
+                Some(true)
+            }
             (greenroom_directory::Action::Delete, None) => Some(true),
             (_, Some(document)) if change.expected == Expected::At(document.revision) => Some(false),
             _ => None,
         })
     }
 
-    fn after_commit(&self, key: &LobbyKey, plan: &Plan) {
+    pub(super) fn after_commit(&self, game: &GameId, plan: &Plan) {
         for match_id in &plan.cancelled {
-            self.cancel_start(&key.game, match_id.clone());
+            self.cancel_start(game, match_id.clone());
         }
     }
 }

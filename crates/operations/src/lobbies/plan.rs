@@ -39,8 +39,11 @@ struct OtherLobby {
 
 /// A commit, ready to be made.
 pub(super) struct Plan {
-    /// The lobby's own change comes first.
+    /// A lobby that is left comes before the one that is joined: so a player's newest lobby has
+    /// the newest revision, and its sockets never go back to the other.
     pub(super) changes: Vec<Change>,
+    /// Which of them is the lobby's own.
+    pub(super) own: usize,
     /// The revision at which the lobby was read.
     pub(super) read_at: Revision,
     /// Matches that nobody waits for any more.
@@ -61,7 +64,11 @@ struct Planner<'a> {
 
 impl Plan {
     /// Reads what the commands need and applies them in order; none if there is no such lobby.
-    pub(super) async fn make(lobbies: &Lobbies, key: &LobbyKey, asks: &[Ask]) -> Result<Option<Self>, Failure> {
+    pub(super) async fn make(
+        lobbies: &Lobbies,
+        key: &LobbyKey,
+        asks: &[Ask],
+    ) -> Result<Option<Self>, Failure> {
         let game = lobbies.game(&key.game)?;
         let directory = &lobbies.inner.directory;
         let Some(stored) = load::<Lobby>(directory, &key.game, LOBBY, key.lobby.as_str()).await? else {
@@ -98,7 +105,8 @@ impl Plan {
             results.push(Ok(outcome.state != After::Unchanged));
             planner.effects(&lobby, gone, outcome.effects).await?;
         }
-        let mut changes = Vec::new();
+        let mut changes = planner.others()?;
+        let own = changes.len();
         if gone {
             changes.push(Change::delete(LOBBY, lobby.id.as_str(), Expected::At(read_at)));
             changes.push(Change::delete(LOBBY_CODE, &lobby.code, Expected::Any));
@@ -107,7 +115,7 @@ impl Plan {
         }
         let cancelled = std::mem::take(&mut planner.cancelled);
         planner.finish(&mut changes)?;
-        Ok(Some(Self { changes, read_at, cancelled, results }))
+        Ok(Some(Self { changes, own, read_at, cancelled, results }))
     }
 
     /// A new lobby's first commit.
@@ -116,16 +124,17 @@ impl Plan {
         game: &GameSettings,
         lobby: &Lobby,
         effects: Vec<Effect>,
-    ) -> Result<Vec<Change>, Failure> {
+    ) -> Result<Self, Failure> {
         let mut planner = Planner::new(lobbies, game);
         planner.leave_other(&lobby.owner, &lobby.id).await?;
         planner.effects(lobby, false, effects).await?;
-        let mut changes = vec![
-            put(LOBBY, lobby.id.as_str(), Expected::Absent, lobby)?,
-            put(LOBBY_CODE, &lobby.code, Expected::Absent, &lobby.id)?,
-        ];
+        let mut changes = planner.others()?;
+        let own = changes.len();
+        changes.push(put(LOBBY, lobby.id.as_str(), Expected::Absent, lobby)?);
+        changes.push(put(LOBBY_CODE, &lobby.code, Expected::Absent, &lobby.id)?);
+        let cancelled = std::mem::take(&mut planner.cancelled);
         planner.finish(&mut changes)?;
-        Ok(changes)
+        Ok(Self { changes, own, read_at: Revision(0), cancelled, results: Vec::new() })
     }
 
     /// The answers of the commands, given the revision that holds their effects.
@@ -175,8 +184,10 @@ impl<'a> Planner<'a> {
             let Some(stored) = load::<Lobby>(directory, &self.game.id, LOBBY, other.as_str()).await? else {
                 return Ok(());
             };
-            self.others
-                .insert(other.clone(), OtherLobby { lobby: stored.value, revision: stored.revision, gone: false });
+            self.others.insert(
+                other.clone(),
+                OtherLobby { lobby: stored.value, revision: stored.revision, gone: false },
+            );
         }
         let Some(entry) = self.others.get_mut(&other).filter(|entry| !entry.gone) else { return Ok(()) };
         let leave = Command::Leave { player: player.clone() };
@@ -207,9 +218,10 @@ impl<'a> Planner<'a> {
                     let (size, most) = (lobby.team_size(&self.game.lobby), self.game.lobby.members_max);
                     let touched = self.the_match(&match_id).await?;
                     // No room in the match, or it is over: the player waits in the lobby.
-                    let joined = touched.value.as_mut().is_some_and(|one| {
-                        one.join(&player, &username, team, size, most).is_ok()
-                    });
+                    let joined = touched
+                        .value
+                        .as_mut()
+                        .is_some_and(|one| one.join(&player, &username, team, size, most).is_ok());
                     if joined {
                         touched.dirty = true;
                         let seat = self.seat(&player).await?;
@@ -283,8 +295,10 @@ impl<'a> Planner<'a> {
         Ok(self.matches.get_mut(id).expect("it was just put there"))
     }
 
-    fn finish(self, changes: &mut Vec<Change>) -> Result<(), Failure> {
-        for (id, other) in self.others {
+    /// The changes of the lobbies that are left.
+    fn others(&mut self) -> Result<Vec<Change>, Failure> {
+        let mut changes = Vec::new();
+        for (id, other) in std::mem::take(&mut self.others) {
             if other.gone {
                 changes.push(Change::delete(LOBBY, id.as_str(), Expected::At(other.revision)));
                 changes.push(Change::delete(LOBBY_CODE, &other.lobby.code, Expected::Any));
@@ -292,6 +306,10 @@ impl<'a> Planner<'a> {
                 changes.push(put(LOBBY, id.as_str(), Expected::At(other.revision), &other.lobby)?);
             }
         }
+        Ok(changes)
+    }
+
+    fn finish(self, changes: &mut Vec<Change>) -> Result<(), Failure> {
         for (id, touched) in self.matches.into_iter().filter(|(_, touched)| touched.dirty) {
             match touched.value {
                 Some(value) => changes.push(put(MATCH, id.as_str(), touched.expected, &value)?),
@@ -326,7 +344,9 @@ impl<'a> Planner<'a> {
 
 fn touched<T>(stored: Option<Stored<T>>, otherwise: T) -> Touched<T> {
     match stored {
-        Some(stored) => Touched { value: stored.value, expected: Expected::At(stored.revision), dirty: false },
+        Some(stored) => {
+            Touched { value: stored.value, expected: Expected::At(stored.revision), dirty: false }
+        }
         None => Touched { value: otherwise, expected: Expected::Absent, dirty: false },
     }
 }

@@ -112,7 +112,10 @@ impl Lobbies {
     pub(crate) async fn stop_server_of(&self, game: &GameId, match_id: &MatchId) {
         let servers = self.inner.servers.snapshot(Some(game));
         let of_match = servers.iter().find(|server| {
-            server.allocation.as_ref().is_some_and(|allocation| allocation.match_id.as_ref() == Some(match_id))
+            server
+                .allocation
+                .as_ref()
+                .is_some_and(|allocation| allocation.match_id.as_ref() == Some(match_id))
         });
         if let Some(server) = of_match {
             self.stop_server(game, server.id()).await;
@@ -132,5 +135,10 @@ fn is_usable(allocated: &Allocated) -> bool {
 
 fn place(allocated: Allocated) -> MatchPlace {
     let server = allocated.server;
-    MatchPlace { id: server.id, name: server.name, address: server.address, port: server.port.unwrap_or_default() }
+    MatchPlace {
+        id: server.id,
+        name: server.name,
+        address: server.address,
+        port: server.port.unwrap_or_default(),
+    }
 }

@@ -40,7 +40,9 @@ impl Matches {
             let players: BTreeSet<&PlayerId> =
                 ended.players.iter().filter(|player| !player.bot).map(|player| &player.player).collect();
             for player in players {
-                let Some(seat) = load::<Seat>(directory, game, SEAT, player.as_str()).await? else { continue };
+                let Some(seat) = load::<Seat>(directory, game, SEAT, player.as_str()).await? else {
+                    continue;
+                };
                 if seat.value.match_id.as_ref() != Some(match_id) {
                     continue;
                 }

@@ -73,7 +73,8 @@ impl Matches {
     async fn end_those_over(&self, running: &Running) {
         let now = self.deps.clock.now();
         for ((game, id), followed) in running {
-            let server_runs = self.deps.servers.living(&followed.server).is_some_and(|server| !server.state.is_final());
+            let server_runs =
+                self.deps.servers.living(&followed.server).is_some_and(|server| !server.state.is_final());
             if server_runs && now < followed.until {
                 continue;
             }
@@ -95,7 +96,9 @@ impl Matches {
             .filter_map(|document| decode::<Lobby>(&document.value).ok()?.match_id().cloned())
             .collect();
         for server in self.deps.servers.snapshot(None) {
-            let Some(allocation) = server.allocation.as_ref().filter(|one| one.by == START_CALLER) else { continue };
+            let Some(allocation) = server.allocation.as_ref().filter(|one| one.by == START_CALLER) else {
+                continue;
+            };
             let Some(match_id) = &allocation.match_id else { continue };
             let game = &server.birth.game;
             if !waiting.contains(match_id) && !running.contains_key(&(game.clone(), match_id.clone())) {
@@ -113,7 +116,9 @@ fn note(notice: Notice, running: &mut Running) {
             Ok(one) => {
                 running.insert((one.game, one.id), Followed { server: one.server.id, until: one.keep_until });
             }
-            Err(failure) => tracing::error!(id = %document.key.id, error = ?failure, "a match cannot be read"),
+            Err(failure) => {
+                tracing::error!(id = %document.key.id, error = ?failure, "a match cannot be read")
+            }
         },
         Notice::Deleted { key, .. } => {
             if let (Ok(game), Ok(id)) = (GameId::new(key.partition.as_str()), MatchId::new(&key.id)) {

@@ -103,7 +103,9 @@ impl Matches {
             return matches.skip(position).await.map(drop).map_err(Failure::storage);
         };
         match result(entry, &game, &match_id) {
-            Some(record) => matches.record_match(&record, position).await.map(drop).map_err(Failure::storage)?,
+            Some(record) => {
+                matches.record_match(&record, position).await.map(drop).map_err(Failure::storage)?
+            }
             None => {
                 tracing::warn!(%game, %match_id, sequence = %entry.sequence, "a result does not have the form of one and is left out");
                 matches.skip(position).await.map(drop).map_err(Failure::storage)?;

@@ -24,6 +24,11 @@ impl Players {
         if let Some(ban) = player.ban.as_ref().filter(|ban| ban.holds(now)) {
             return Err(super::ban::banned(ban));
         }
-        Ok(PlayerPrincipal { id: player.id, game: player.game, session: claims.sid, username: player.username })
+        Ok(PlayerPrincipal {
+            id: player.id,
+            game: player.game,
+            session: claims.sid,
+            username: player.username,
+        })
     }
 }

@@ -12,7 +12,12 @@ use crate::failure::Failure;
 
 impl Players {
     /// Bans the player: its sessions end and its sockets are closed at once.
-    pub async fn ban(&self, game: &GameId, player: &PlayerId, request: BanRequest) -> Result<BanView, Failure> {
+    pub async fn ban(
+        &self,
+        game: &GameId,
+        player: &PlayerId,
+        request: BanRequest,
+    ) -> Result<BanView, Failure> {
         let now = self.clock.now();
         if request.until.is_some_and(|until| until <= now) {
             return Err(Failure::new(ErrorCode::Invalid, "`until` must lie in the future, or be left out."));
@@ -26,7 +31,8 @@ impl Players {
             .ban_unit(player, &ban)
             .and(self.storage.sessions().end_all_unit(player, "banned", now));
         self.storage.apply(unit).await.map_err(Failure::storage)?;
-        self.announce(SessionsEnded { player: player.clone(), game: game.clone(), sessions: Vec::new() }).await;
+        self.announce(SessionsEnded { player: player.clone(), game: game.clone(), sessions: Vec::new() })
+            .await;
         tracing::info!(%player, %game, reason = %ban.reason, "banned a player");
         Ok(view(player.clone(), ban))
     }
@@ -42,9 +48,16 @@ impl Players {
     }
 
     /// The bans of a game, newest first.
-    pub async fn bans(&self, game: &GameId, after: Option<&Cursor>, limit: u32) -> Result<Page<BanView>, Failure> {
+    pub async fn bans(
+        &self,
+        game: &GameId,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<BanView>, Failure> {
         let page = self.storage.players().bans(game, after, limit).await.map_err(|error| match error {
-            StorageError::BadCursor => Failure::new(ErrorCode::BadRequest, "`cursor` is not one that a page gave."),
+            StorageError::BadCursor => {
+                Failure::new(ErrorCode::BadRequest, "`cursor` is not one that a page gave.")
+            }
             other => Failure::storage(other),
         })?;
         let items = page.items.into_iter().map(|banned| view(banned.player, banned.ban)).collect();

@@ -102,14 +102,20 @@ impl Players {
             }
             status => {
                 tracing::warn!(%status, path, "Discord did not answer a sign-in");
-                return Err(Failure::new(ErrorCode::Unavailable, "Discord does not answer now. Try again in a moment."));
+                return Err(Failure::new(
+                    ErrorCode::Unavailable,
+                    "Discord does not answer now. Try again in a moment.",
+                ));
             }
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             body.extend_from_slice(&chunk);
             if body.len() > ANSWER_BYTES_MAX {
-                return Err(Failure::new(ErrorCode::Unavailable, "Discord's answer could not be understood."));
+                return Err(Failure::new(
+                    ErrorCode::Unavailable,
+                    "Discord's answer could not be understood.",
+                ));
             }
         }
         serde_json::from_slice(&body).map_err(|error| {

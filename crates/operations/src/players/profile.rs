@@ -53,10 +53,19 @@ impl Players {
     }
 
     /// The player's own match history, newest first.
-    pub async fn matches(&self, player: &PlayerId, cursor: Option<&str>, limit: u32) -> Result<PlayerMatches, Failure> {
+    pub async fn matches(
+        &self,
+        player: &PlayerId,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<PlayerMatches, Failure> {
         let cursor = cursor.map(str::parse::<Cursor>).transpose().map_err(page_failure)?;
-        let page =
-            self.storage.matches().list_matches(player, cursor.as_ref(), limit).await.map_err(page_failure)?;
+        let page = self
+            .storage
+            .matches()
+            .list_matches(player, cursor.as_ref(), limit)
+            .await
+            .map_err(page_failure)?;
         Ok(PlayerMatches {
             matches: page.items.into_iter().map(played).collect(),
             next: page.next.map(|cursor| cursor.to_string()),
@@ -65,7 +74,8 @@ impl Players {
 
     /// One match of the player's history.
     pub async fn match_of(&self, player: &PlayerId, id: &MatchId) -> Result<PlayerMatch, Failure> {
-        let unknown = || Failure::new(ErrorCode::NotFound, "There is no such match in this player's history.");
+        let unknown =
+            || Failure::new(ErrorCode::NotFound, "There is no such match in this player's history.");
         let record = self.storage.matches().get(id).await.map_err(Failure::storage)?.ok_or_else(unknown)?;
         let own = record.players.iter().find(|one| one.player == *player).cloned().ok_or_else(unknown)?;
         Ok(played(PlayedMatch {
@@ -81,7 +91,9 @@ impl Players {
 
 fn page_failure(error: StorageError) -> Failure {
     match error {
-        StorageError::BadCursor => Failure::new(ErrorCode::BadRequest, "`cursor` is not one that a page gave."),
+        StorageError::BadCursor => {
+            Failure::new(ErrorCode::BadRequest, "`cursor` is not one that a page gave.")
+        }
         other => Failure::storage(other),
     }
 }

@@ -1,10 +1,6 @@
 //! Exchanges a refresh token for new tokens.
 
-use greenroom_protocol::{
-    ErrorCode, GameId, SessionId,
-    auth::TokenPair,
-    ticket::AccessClaims,
-};
+use greenroom_protocol::{ErrorCode, GameId, SessionId, auth::TokenPair, ticket::AccessClaims};
 use greenroom_storage::Rotation;
 
 use super::{Players, SessionsEnded};
@@ -16,7 +12,8 @@ impl Players {
     /// New tokens for the session of `refresh_token`, which is good for one use. A token that was
     /// used before is held by two: then the session ends.
     pub async fn refresh(&self, game: &GameId, refresh_token: &str) -> Result<TokenPair, Failure> {
-        let refused = || Failure::new(ErrorCode::Unauthorized, "The refresh token is not valid. Sign in again.");
+        let refused =
+            || Failure::new(ErrorCode::Unauthorized, "The refresh token is not valid. Sign in again.");
         let id = session_of(refresh_token).ok_or_else(refused)?;
         let now = self.clock.now();
         let next = new_token(&id)?;
@@ -31,7 +28,11 @@ impl Players {
             Rotation::Rotated(session) if session.game == *game => session,
             Rotation::Reused(session) => {
                 tracing::warn!(player = %session.player, session = %session.id, "a refresh token was used twice; its session ends");
-                self.storage.sessions().end(&session.id, "token_reused", now).await.map_err(Failure::storage)?;
+                self.storage
+                    .sessions()
+                    .end(&session.id, "token_reused", now)
+                    .await
+                    .map_err(Failure::storage)?;
                 let sessions = vec![session.id];
                 self.announce(SessionsEnded { player: session.player, game: session.game, sessions }).await;
                 return Err(refused());

@@ -12,8 +12,12 @@ impl Players {
     /// The player's sessions that have not ended, newest first.
     pub async fn sessions(&self, player: &PlayerPrincipal) -> Result<SessionList, Failure> {
         let now = self.clock.now();
-        let page =
-            self.storage.sessions().list(&player.id, None, SESSIONS_LISTED_MAX).await.map_err(Failure::storage)?;
+        let page = self
+            .storage
+            .sessions()
+            .list(&player.id, None, SESSIONS_LISTED_MAX)
+            .await
+            .map_err(Failure::storage)?;
         let sessions = page
             .items
             .into_iter()

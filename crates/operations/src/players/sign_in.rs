@@ -81,7 +81,8 @@ impl Players {
                 return Err(super::ban::banned(ban));
             }
             let unit = players.update_discord_unit(&player.id, profile).map_err(Failure::storage)?;
-            let unit = unit.and(players.rename_unit(&player.id, &username)).and(players.seen_unit(&player.id, now));
+            let unit =
+                unit.and(players.rename_unit(&player.id, &username)).and(players.seen_unit(&player.id, now));
             return Ok((Account { id: player.id, username, discord: Some(user) }, unit));
         }
         let new = NewPlayer {
@@ -137,7 +138,10 @@ impl Players {
         let expires_at = now.after(access_ttl);
         let claims = AccessClaims {
             account_id: account.id.clone(),
-            discord_id: account.discord.as_ref().map_or_else(|| account.id.to_string(), |user| user.id.clone()),
+            discord_id: account
+                .discord
+                .as_ref()
+                .map_or_else(|| account.id.to_string(), |user| user.id.clone()),
             exp: expires_at.as_millis() / 1_000,
             iat: now.as_millis() / 1_000,
             game: game.clone(),

@@ -83,7 +83,7 @@ impl Connection {
                 let created = lobbies.create(player, how).await;
                 let told = created.as_ref().ok().map(|created| {
                     let frame = encode(&ServerMessage::Created { lobby: created.view.clone(), id });
-                    (frame, created.view.id.clone(), created.revision)
+                    (frame, created.revision)
                 });
                 self.outbox.release(told);
                 return created.map(drop);

@@ -152,11 +152,16 @@ impl Hub {
     fn sessions_ended(&self, message: Message) {
         match message {
             Message::Payload(payload) => match serde_json::from_slice::<SessionsEnded>(&payload) {
-                Ok(ended) => self.inner.table.lock().close_sockets(&(ended.game, ended.player), &ended.sessions),
+                Ok(ended) => {
+                    self.inner.table.lock().close_sockets(&(ended.game, ended.player), &ended.sessions)
+                }
                 Err(error) => tracing::error!(%error, "a message about ended sessions cannot be read"),
             },
             Message::Missed(count) => {
-                tracing::warn!(count, "missed which sessions ended; their sockets stay open until they are next used");
+                tracing::warn!(
+                    count,
+                    "missed which sessions ended; their sockets stay open until they are next used"
+                );
             }
         }
     }

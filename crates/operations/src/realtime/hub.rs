@@ -7,11 +7,7 @@ use std::sync::{
 };
 
 use greenroom_directory::Directory;
-use greenroom_domain::{
-    lobby::Refusal,
-    matches::Match,
-    settings::Settings,
-};
+use greenroom_domain::{lobby::Refusal, matches::Match, settings::Settings};
 use greenroom_protocol::{
     ErrorCode, GameId, LobbyId, MatchId,
     lobby::ServerMessage,

@@ -60,7 +60,7 @@ struct State {
     /// The newest state of the lobby that was not taken yet; comes after `queue`.
     lobby: Option<Arc<LobbyFrame>>,
     /// The newest state of the lobby that was put.
-    seen: Option<(LobbyId, Revision)>,
+    seen: Option<Revision>,
     /// While a create is under way its answer must come before the first update.
     holding: bool,
     closing: Option<Closing>,
@@ -83,7 +83,7 @@ impl Outbox {
         if !again && !state.is_news(frame) {
             return;
         }
-        state.seen = Some((frame.lobby.clone(), frame.revision));
+        state.seen = Some(frame.revision);
         state.lobby = Some(Arc::clone(frame));
         if !state.holding {
             drop(state);
@@ -98,15 +98,12 @@ impl Outbox {
 
     /// Ends [`Outbox::hold`]. With `created`, that answer comes first, and updates that are not
     /// newer than it are left out.
-    pub fn release(&self, created: Option<(Bytes, LobbyId, Revision)>) {
+    pub fn release(&self, created: Option<(Bytes, Revision)>) {
         let mut state = self.state.lock();
         state.holding = false;
-        if let Some((frame, lobby, revision)) = created {
-            state.lobby.take_if(|held| held.lobby != lobby || held.revision <= revision);
-            let held_is_newer = state.lobby.is_some();
-            if !held_is_newer {
-                state.seen = Some((lobby, revision));
-            }
+        if let Some((frame, revision)) = created {
+            state.lobby.take_if(|held| held.revision <= revision);
+            state.seen = state.seen.max(Some(revision));
             state.push(frame);
         }
         drop(state);
@@ -131,8 +128,9 @@ impl Outbox {
 }
 
 impl State {
+    /// Revisions grow over all lobbies of a game, so an older state of another lobby is no news either.
     fn is_news(&self, frame: &LobbyFrame) -> bool {
-        self.seen.as_ref().is_none_or(|(lobby, revision)| *lobby != frame.lobby || *revision < frame.revision)
+        self.seen.is_none_or(|seen| seen < frame.revision)
     }
 
     /// Gives the waiting lobby state its place in the order, before something that must follow it.
@@ -209,11 +207,11 @@ mod tests {
         outbox.hold();
         outbox.push_lobby(&lobby(1), false);
         assert!(taken(&outbox).is_empty());
-        outbox.release(Some(("created".into(), LobbyId::new("a").unwrap(), Revision(1))));
+        outbox.release(Some(("created".into(), Revision(1))));
         assert_eq!(taken(&outbox), ["created"]);
         outbox.hold();
         outbox.push_lobby(&lobby(5), false);
-        outbox.release(Some(("created".into(), LobbyId::new("a").unwrap(), Revision(4))));
+        outbox.release(Some(("created".into(), Revision(4))));
         assert_eq!(taken(&outbox), ["created", "u5"]);
     }
 
@@ -224,6 +222,8 @@ mod tests {
             outbox.push(Bytes::from_static(b"x"));
         }
         let delivery = outbox.state.lock().take();
-        assert!(matches!(delivery, Some(Delivery::Close(frames, Closing::TooSlow)) if frames.len() == OUTBOX_FRAMES_MAX));
+        assert!(
+            matches!(delivery, Some(Delivery::Close(frames, Closing::TooSlow)) if frames.len() == OUTBOX_FRAMES_MAX)
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use greenroom_directory::Revision;
 use greenroom_domain::{
     lobby::{FreedReason, Lobby, StartMatch},
     matches::Seat,
@@ -15,7 +16,6 @@ use greenroom_protocol::{
     GameId, LobbyId, MatchId, PlayerId, SessionId, Timestamp,
     lobby::{LobbyView, ServerMessage},
 };
-use greenroom_directory::Revision;
 
 use super::{
     frames::encode,
@@ -67,7 +67,12 @@ pub(super) struct FollowUp {
 
 impl Table {
     /// A lobby's newest state.
-    pub(super) fn lobby_changed(&mut self, lobby: &Lobby, revision: Revision, rules: &LobbySettings) -> FollowUp {
+    pub(super) fn lobby_changed(
+        &mut self,
+        lobby: &Lobby,
+        revision: Revision,
+        rules: &LobbySettings,
+    ) -> FollowUp {
         let key = (lobby.game.clone(), lobby.id.clone());
         let view = lobby.view(rules);
         let updated = encode(&ServerMessage::Updated { lobby: view.clone() });
@@ -76,7 +81,8 @@ impl Table {
         let deadline = lobby.next_deadline();
         let before = self.lobbies.get(&key);
         let match_over = before.and_then(|before| before.view.match_id.clone()).filter(|_| {
-            let was_playing = before.is_some_and(|before| before.view.phase == greenroom_protocol::lobby::LobbyPhase::Playing);
+            let was_playing = before
+                .is_some_and(|before| before.view.phase == greenroom_protocol::lobby::LobbyPhase::Playing);
             was_playing && lobby.match_id().is_none()
         });
         let listed = !view.is_private || before.is_some_and(|before| !before.view.is_private);
@@ -88,9 +94,8 @@ impl Table {
                 self.deadlines.remove(&(due, key.clone()));
             }
         }
-        let ended = match_over.map(|match_id| {
-            encode(&ServerMessage::MatchEnded { match_id, lobby_id: lobby.id.clone() })
-        });
+        let ended = match_over
+            .map(|match_id| encode(&ServerMessage::MatchEnded { match_id, lobby_id: lobby.id.clone() }));
         for player in told {
             let player = (key.0.clone(), player);
             if self.seats.get(&player).is_none_or(|seat| seat.lobby.as_ref() != Some(&key.1)) {
@@ -132,7 +137,8 @@ impl Table {
         let before = self.seats.remove(&player).unwrap_or_default();
         let sockets = self.sockets.get(&player);
         if before.lobby != after.lobby {
-            if let Some(left) = &before.lobby {
+            // Who goes from one lobby straight into another is only told the new one.
+            if let Some(left) = before.lobby.as_ref().filter(|_| after.lobby.is_none()) {
                 tell_departure(sockets.into_iter().flatten(), left, &after);
             }
             if let Some(lobby) = &after.lobby {
@@ -158,10 +164,16 @@ impl Table {
     }
 
     /// A new socket of a player. Gives the player's lobby if this is its first socket, and its match.
-    pub(super) fn add_socket(&mut self, player: &PlayerKey, socket: Socket) -> (Option<LobbyId>, Option<MatchId>) {
+    pub(super) fn add_socket(
+        &mut self,
+        player: &PlayerKey,
+        socket: Socket,
+    ) -> (Option<LobbyId>, Option<MatchId>) {
         let seat = self.seats.get(player);
         let lobby = seat.and_then(|seat| seat.lobby.clone());
-        if let Some(known) = lobby.as_ref().and_then(|lobby| self.lobbies.get(&(player.0.clone(), lobby.clone()))) {
+        if let Some(known) =
+            lobby.as_ref().and_then(|lobby| self.lobbies.get(&(player.0.clone(), lobby.clone())))
+        {
             socket.outbox.push_lobby(&known.frame, false);
         }
         let match_id = seat.and_then(|seat| seat.match_id.clone());
@@ -244,7 +256,9 @@ impl Table {
     /// Ends it.
     pub(super) fn unwatch_list(&mut self, game: &GameId, outbox: &Arc<Outbox>) {
         if let Some(watchers) = self.list_watchers.get_mut(game) {
-            watchers.retain(|watcher| watcher.strong_count() > 0 && !std::ptr::eq(watcher.as_ptr(), Arc::as_ptr(outbox)));
+            watchers.retain(|watcher| {
+                watcher.strong_count() > 0 && !std::ptr::eq(watcher.as_ptr(), Arc::as_ptr(outbox))
+            });
             if watchers.is_empty() {
                 self.list_watchers.remove(game);
                 self.list_news.remove(game);

@@ -26,12 +26,10 @@ pub(super) fn install() {
 
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     match algorithm {
-        Algorithm::HS256 => {
-            Ok(Box::new(Hs256(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()))))
-        }
+        Algorithm::HS256 => Ok(Box::new(Hs256(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())))),
         Algorithm::EdDSA => {
-            let pair = ed::Ed25519KeyPair::from_pkcs8(key.as_bytes())
-                .map_err(|_| ErrorKind::InvalidEddsaKey)?;
+            let pair =
+                ed::Ed25519KeyPair::from_pkcs8(key.as_bytes()).map_err(|_| ErrorKind::InvalidEddsaKey)?;
             Ok(Box::new(EdDsaSigner(pair)))
         }
         _ => Err(ErrorKind::InvalidAlgorithm.into()),
@@ -40,9 +38,7 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
 
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     match algorithm {
-        Algorithm::HS256 => {
-            Ok(Box::new(Hs256(hmac::Key::new(hmac::HMAC_SHA256, key.try_get_as_bytes()?))))
-        }
+        Algorithm::HS256 => Ok(Box::new(Hs256(hmac::Key::new(hmac::HMAC_SHA256, key.try_get_as_bytes()?)))),
         Algorithm::EdDSA => Ok(Box::new(EdDsaVerifier(key.try_get_as_bytes()?.to_vec()))),
         _ => Err(ErrorKind::InvalidAlgorithm.into()),
     }

@@ -140,7 +140,8 @@ impl Pair {
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        let data = jsonwebtoken::decode::<T>(token, &self.verify, &validation).map_err(|_| TokenError::Invalid)?;
+        let data =
+            jsonwebtoken::decode::<T>(token, &self.verify, &validation).map_err(|_| TokenError::Invalid)?;
         if data.header.typ == self.header.typ { Ok(data.claims) } else { Err(TokenError::Invalid) }
     }
 }
