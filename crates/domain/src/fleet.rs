@@ -101,6 +101,9 @@ pub enum Plan<'a> {
     StartNew,
     /// A new one, once this warm one, which does not fit, is gone: the limit is reached.
     Replace(&'a Server),
+    /// The limit is reached, but by a warm server whose start or end is just being written down:
+    /// after the next change there is one to take, or room.
+    LookAgain,
     /// None.
     LimitReached(Limit),
 }
@@ -115,11 +118,13 @@ pub fn allocate<'a>(
 ) -> Plan<'a> {
     let mut best: Option<&Server> = None;
     let mut replaceable: Option<&Server> = None;
+    let mut changes_soon = false;
     for standing in servers.filter(|standing| standing.server.is_warm()) {
         let server = standing.server;
         let fits =
             demand.warm_fits && server.birth.build == *demand.build && server.birth.region == *demand.region;
         let free = standing.availability == Availability::Free;
+        changes_soon |= standing.availability == Availability::NotNow;
         if free && fits {
             if best.is_none_or(|best| preference(server) < preference(best)) {
                 best = Some(server);
@@ -133,6 +138,7 @@ pub fn allocate<'a>(
         (None, None, _) => Plan::StartNew,
         // The studio's limit may be held by its other games, but one of ours less is one less.
         (None, Some(_), Some(server)) => Plan::Replace(server),
+        (None, Some(_), None) if changes_soon => Plan::LookAgain,
         (None, Some(limit), None) => Plan::LimitReached(limit),
     }
 }

@@ -113,6 +113,18 @@ fn at_the_limit_a_warm_server_gives_way() {
 }
 
 #[test]
+fn what_is_being_written_down_is_waited_for_and_counts_as_there() {
+    let servers = [server(1, "b1", None, at(0))];
+    let standings = || servers.iter().map(|server| Standing { server, availability: Availability::NotNow });
+    let (b1, local) = (build("b1"), region("local"));
+    let demand = Demand { build: &b1, region: &local, warm_fits: true };
+    assert!(matches!(allocate(standings(), demand, &limits(1, 1)), Plan::LookAgain));
+    assert!(matches!(allocate(standings(), demand, &limits(2, 1)), Plan::StartNew));
+    let plan = plan_pool(standings(), &pool(1, "b1"), &limits(9, 1), &PoolHealth::default(), at(1));
+    assert_eq!((plan.start, plan.stop.len()), (0, 0));
+}
+
+#[test]
 fn a_pool_is_filled_shrunk_and_closed() {
     let healthy = PoolHealth::default();
     let plan = plan_pool([].into_iter(), &pool(3, "b1"), &limits(20, 0), &healthy, at(0));
@@ -296,6 +308,7 @@ impl World {
                 self.servers[at].stop(StopReason::Pool, self.now).unwrap();
             }
             Plan::LimitReached(_) => assert_eq!(self.limits().room(), 0),
+            Plan::LookAgain => unreachable!("here everything is written down at once"),
         }
     }
 

@@ -235,9 +235,20 @@ impl Servers {
             server
         };
         let max = limits_max(&ask.settings, &ask.game, &ask.fleet);
+        // Subscribed before looking, so that no change in between is slept through.
+        let mut changes = self.watch();
         let (server, server_expected, hold, was_warm) =
             match self.0.view.choose(&ask.game.id, &ask.game.studio, demand, max, make) {
                 Choice::LimitReached(limit) => return Err(AllocateError::LimitReached(limit)),
+                Choice::LookAgain => {
+                    // A shutdown first: nothing was begun.
+                    tokio::select! {
+                        biased;
+                        () = self.0.shutdown.cancelled() => return Err(AllocateError::Closing),
+                        _ = changes.changed() => return Ok(None),
+                        () = tokio::time::sleep_until(ask.deadline) => return Err(no_server(None)),
+                    }
+                }
                 Choice::Replace(id, hold) => {
                     self.make_place(ask, &id, hold).await?;
                     return Ok(None);

@@ -72,6 +72,8 @@ pub(crate) enum Choice {
     Start(Arc<Server>, Hold),
     /// A new one, once this one has been stopped.
     Replace(ServerId, Hold),
+    /// After the next change there is one, or room.
+    LookAgain,
     LimitReached(Limit),
 }
 
@@ -273,6 +275,7 @@ impl View {
         let chosen = match plan {
             Plan::UseWarm(server) | Plan::Replace(server) => server.id().clone(),
             Plan::LimitReached(limit) => return Choice::LimitReached(limit),
+            Plan::LookAgain => return Choice::LookAgain,
             Plan::StartNew => {
                 let server = Arc::new(state.reserve(game, make));
                 let hold = hold(server.id());
