@@ -63,7 +63,7 @@ impl Default for LobbySettings {
             team_size: None,
             members_max: 64,
             grace: Duration::from_secs(30),
-            match_max: Duration::from_secs(4 * 60 * 60),
+            match_max: Duration::from_hours(4),
         }
     }
 }

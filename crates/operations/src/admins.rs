@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{context::Clock, failure::Failure, secret};
 
 /// How long a sign-in to the console lasts.
-pub const SESSION_TTL: Duration = Duration::from_secs(12 * 60 * 60);
+pub const SESSION_TTL: Duration = Duration::from_hours(12);
 
 /// Shortest password, in characters.
 pub const PASSWORD_CHARS_MIN: usize = 10;
@@ -237,6 +237,5 @@ impl Admins {
 
 /// The token that a page's forms carry: made of the session's, and good for nothing else.
 fn csrf_of(session_token: &str) -> String {
-    let hash = secret::hash(&format!("csrf:{session_token}"));
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    secret::hex(&secret::hash(&format!("csrf:{session_token}")))
 }

@@ -183,12 +183,11 @@ impl Node {
 
 async fn tokens(storage: &Storage, access_key: Option<SecretSlice<u8>>) -> Result<Tokens, Failure> {
     let secrets = storage.secrets();
-    let access_key = match access_key {
-        Some(key) => key,
-        None => {
-            let candidate = secret::random_bytes::<32>()?;
-            secrets.get_or_create("access-key", &candidate).await.map_err(Failure::storage)?.into()
-        }
+    let access_key = if let Some(key) = access_key {
+        key
+    } else {
+        let candidate = secret::random_bytes::<32>()?;
+        secrets.get_or_create("access-key", &candidate).await.map_err(Failure::storage)?.into()
     };
     let candidate = new_ticket_key().map_err(Failure::internal)?;
     let ticket_key = secrets.get_or_create("ticket-key", &candidate).await.map_err(Failure::storage)?;

@@ -35,6 +35,13 @@ pub fn hash(secret: &str) -> SecretHash {
     hash
 }
 
+/// Bytes as lower-case hexadecimal text.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// Whether two hashes are equal, in a time that does not depend on where they differ.
 pub fn equal(left: &SecretHash, right: &SecretHash) -> bool {
     left.ct_eq(right).into()

@@ -13,12 +13,12 @@ use greenroom_event_log::{
     Entry, EventLog, EventLogError, NewEntry, StreamId, StreamLimits, Subject, WhenFull,
 };
 use greenroom_protocol::events::{CloudEvent, SPECVERSION, rfc3339};
-use ring::digest;
 use tokio::sync::watch;
 
 use crate::{
     context::{AppendFailed, Clock, EventSink, Fact},
     failure::Failure,
+    secret,
 };
 
 pub use read::{EventPage, EventTail, PAGE_EVENTS_MAX, Tailed};
@@ -97,8 +97,7 @@ fn dedupe_id(source: &str, id: &str) -> String {
     if plain.len() <= greenroom_event_log::ENTRY_ID_BYTES_MAX {
         return plain;
     }
-    let digest = digest::digest(&digest::SHA256, plain.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    secret::hex(&secret::hash(&plain))
 }
 
 /// The envelope of an entry with its sequence, as JSON.

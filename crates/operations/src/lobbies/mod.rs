@@ -39,6 +39,9 @@ pub struct Lobbies {
     inner: Arc<Inner>,
 }
 
+/// What is called when no game server could be allocated for a lobby.
+type TellFailed = Box<dyn Fn(&GameId, &LobbyId) + Send + Sync>;
+
 struct Inner {
     directory: Directory,
     settings: watch::Receiver<Arc<Settings>>,
@@ -48,7 +51,7 @@ struct Inner {
     servers: Servers,
     inboxes: inbox::Inboxes,
     starts: start::Starts,
-    on_start_failed: OnceLock<Box<dyn Fn(&GameId, &LobbyId) + Send + Sync>>,
+    on_start_failed: OnceLock<TellFailed>,
 }
 
 /// What lobbies stand on.

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a seat that names nothing still says how its player left, for all nodes to tell it.
-const DEPARTURE_KEPT: Duration = Duration::from_secs(60);
+const DEPARTURE_KEPT: Duration = Duration::from_mins(1);
 
 /// A document that this commit may change.
 struct Touched<T> {
@@ -84,7 +84,7 @@ impl Plan {
                 results.push(Err(Refusal::LobbyNotFound));
                 continue;
             }
-            let command = planner.complete(ask, &lobby);
+            let command = Planner::complete(ask, &lobby);
             let joins = match &command {
                 Command::Join { player, .. } => Some(player.clone()),
                 _ => None,
@@ -161,7 +161,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn complete(&self, ask: &Ask, lobby: &Lobby) -> Command {
+    fn complete(ask: &Ask, lobby: &Lobby) -> Command {
         match ask {
             Ask::Command(command) => command.clone(),
             Ask::Join { player, username, team, by_code, password } => Command::Join {

@@ -117,7 +117,7 @@ fn note(notice: Notice, running: &mut Running) {
                 running.insert((one.game, one.id), Followed { server: one.server.id, until: one.keep_until });
             }
             Err(failure) => {
-                tracing::error!(id = %document.key.id, error = ?failure, "a match cannot be read")
+                tracing::error!(id = %document.key.id, error = ?failure, "a match cannot be read");
             }
         },
         Notice::Deleted { key, .. } => {

@@ -102,14 +102,12 @@ impl Matches {
         let Some((game, match_id)) = subject(entry) else {
             return matches.skip(position).await.map(drop).map_err(Failure::storage);
         };
-        match result(entry, &game, &match_id) {
-            Some(record) => {
-                matches.record_match(&record, position).await.map(drop).map_err(Failure::storage)?
-            }
-            None => {
-                tracing::warn!(%game, %match_id, sequence = %entry.sequence, "a result does not have the form of one and is left out");
-                matches.skip(position).await.map(drop).map_err(Failure::storage)?;
-            }
+        if let Some(record) = result(entry, &game, &match_id) {
+            matches.record_match(&record, position).await.map_err(Failure::storage)?;
+        } else {
+            let sequence = entry.sequence;
+            tracing::warn!(%game, %match_id, %sequence, "a result has not the form of one and is left out");
+            matches.skip(position).await.map_err(Failure::storage)?;
         }
         self.end(&game, &match_id).await
     }

@@ -37,11 +37,10 @@ pub struct AuthSettings {
 
 impl Default for AuthSettings {
     fn default() -> Self {
-        let day = Duration::from_secs(24 * 60 * 60);
         Self {
-            contract_access_ttl: 30 * day,
-            access_ttl: Duration::from_secs(15 * 60),
-            refresh_ttl: 90 * day,
+            contract_access_ttl: Duration::from_hours(30 * 24),
+            access_ttl: Duration::from_mins(15),
+            refresh_ttl: Duration::from_hours(90 * 24),
             discord: DiscordSettings::default(),
         }
     }

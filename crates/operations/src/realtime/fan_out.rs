@@ -153,7 +153,7 @@ impl Hub {
         match message {
             Message::Payload(payload) => match serde_json::from_slice::<SessionsEnded>(&payload) {
                 Ok(ended) => {
-                    self.inner.table.lock().close_sockets(&(ended.game, ended.player), &ended.sessions)
+                    self.inner.table.lock().close_sockets(&(ended.game, ended.player), &ended.sessions);
                 }
                 Err(error) => tracing::error!(%error, "a message about ended sessions cannot be read"),
             },

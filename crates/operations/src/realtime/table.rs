@@ -145,7 +145,9 @@ impl Table {
                 let key = (player.0.clone(), lobby.clone());
                 let frame = self.lobbies.get(&key).map(|known| &known.frame);
                 if let (Some(sockets), Some(frame)) = (sockets, frame) {
-                    sockets.iter().for_each(|socket| socket.outbox.push_lobby(frame, false));
+                    for socket in sockets {
+                        socket.outbox.push_lobby(frame, false);
+                    }
                 }
                 if sockets.is_none() {
                     follow_up.absent = Some((key, player.1.clone()));
@@ -350,6 +352,8 @@ fn tell_departure<'a>(sockets: impl Iterator<Item = &'a Socket>, left: &LobbyId,
         }
     };
     for socket in sockets {
-        frames.iter().for_each(|frame| socket.outbox.push(frame.clone()));
+        for frame in &frames {
+            socket.outbox.push(frame.clone());
+        }
     }
 }
