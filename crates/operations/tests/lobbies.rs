@@ -1,4 +1,5 @@
 //! Lobbies over a whole node: what players send and what they are told.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod support;
 
