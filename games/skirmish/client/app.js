@@ -10,6 +10,8 @@ import { Sound } from './sound.js';
 import { EFFECT } from './wire.js';
 import { byId, setText, toast } from './ui.js';
 
+const TICKET_AGAIN_MS = 10000;
+
 const backend = new Backend();
 const lobbies = new Lobbies(backend);
 const arena = new Arena(byId('game-canvas'));
@@ -20,6 +22,7 @@ let controls = null;
 let currentMatchId = null;
 let wantsRematch = false;
 let painting = false;
+let ticketAskedAt = -1e9;
 let view = 'loading';
 
 /** For tests: what is on the screen, read only. */
@@ -33,6 +36,7 @@ window.__skirmish = {
     const states = match?.latest?.players ?? [];
     return (match?.players ?? []).map((player, seat) => ({ ...player, x: states[seat]?.x, y: states[seat]?.y, health: states[seat]?.health, alive: Boolean(states[seat]?.flags & 1) }));
   },
+  get correction() { return match?.correction ?? 0; },
   get connected() { return match?.isConnected ?? false; },
   get matchId() { return currentMatchId; },
   get lobby() { return lobbies.lobby; },
@@ -131,6 +135,8 @@ function startMatch({ matchData, ticket }) {
   on('closed', ({ code }) => {
     if (match.result) return;
     if (code === 4001) toast('You joined from another window.');
+    // A ticket is short-lived; the lobby's socket brings a new one when it is opened again.
+    if (code === 4401 && askForTicket()) return;
     backToLobby();
   });
   controls = new Controls(byId('game-canvas'), byId('dash-button'), { onKey });
@@ -139,6 +145,14 @@ function startMatch({ matchData, ticket }) {
   show('game');
   if (!painting) requestAnimationFrame(paint);
   painting = true;
+}
+
+/** Whether a new ticket was asked for; not again when that has just been of no use. */
+function askForTicket() {
+  if (performance.now() - ticketAskedAt < TICKET_AGAIN_MS) return false;
+  ticketAskedAt = performance.now();
+  backend.connect();
+  return true;
 }
 
 function leaveMatch() {
@@ -196,6 +210,7 @@ byId('quit-button').addEventListener('click', () => {
   if (lobbies.lobby) lobbies.leave();
   show('lobbies');
 });
+byId('rejoin-button').addEventListener('click', () => backend.connect());
 byId('scores-button').addEventListener('click', () => showScores(byId('scoreboard').hidden));
 byId('sound-button').addEventListener('click', toggleSound);
 

@@ -328,7 +328,7 @@ export class Arena {
     context.font = `600 ${Math.max(12, 12 / this.scale)}px ui-sans-serif, system-ui, sans-serif`;
     context.textAlign = 'center';
     const ally = player.team === me?.team;
-    context.globalAlpha = player.bot ? 0.6 : 0.95;
+    context.globalAlpha = player.bot ? 0.75 : 1;
     context.lineWidth = 3;
     context.strokeStyle = 'rgba(7,9,14,.8)';
     context.strokeText(player.name, player.x, player.y - this.#rules.playerRadius - 11);
@@ -417,10 +417,9 @@ export class Arena {
   #drawZoneArrow({ zone }, width, height) {
     const at = this.toScreen(zone.x, zone.y);
     const margin = 46;
-    const left = margin, right = width - margin, top = 120, bottom = height - 110;
-    if (at.x > left && at.x < right && at.y > top && at.y < bottom) return;
-    const x = Math.min(Math.max(at.x, left), right);
-    const y = Math.min(Math.max(at.y, top), bottom);
+    if (at.x > 0 && at.x < width && at.y > 0 && at.y < height) return;
+    const x = Math.min(Math.max(at.x, margin), width - margin);
+    const y = Math.min(Math.max(at.y, 130), Math.max(130, height - 130));
     const context = this.#context;
     const owner = ['none', 'A', 'B'][zone.owner];
     context.save();

@@ -41,7 +41,9 @@ export class Hud {
     byId('zone-fill-a').style.width = `${Math.max(0, -zone.progress) * 50}%`;
     byId('zone-fill-b').style.width = `${Math.max(0, zone.progress) * 50}%`;
     const owner = ['', 'Amber', 'Azure'][zone.owner];
-    setText(byId('zone-text'), zone.contested ? 'Zone contested' : owner ? `${owner} holds the zone` : 'Zone free');
+    const taker = zone.progress < 0 ? 'Amber' : 'Azure';
+    const free = zone.progress === 0 ? 'Zone free' : `${taker} takes the zone`;
+    setText(byId('zone-text'), zone.contested ? 'Zone contested' : owner ? `${owner} holds the zone` : free);
   }
 
   #banner(view, match, me, now) {

@@ -180,11 +180,13 @@ export class Lobbies extends EventTarget {
     ready.classList.toggle('primary', !mine.ready);
     ready.disabled = phase !== 'waiting';
     const start = byId('start-button');
-    start.hidden = !owner;
+    start.hidden = !owner || phase === 'playing';
+    byId('rejoin-button').hidden = phase !== 'playing';
+    ready.hidden = phase === 'playing';
     start.disabled = phase !== 'waiting' || waitingFor.length > 0;
     start.classList.toggle('busy', phase === 'starting');
     setText(start, phase === 'starting' ? 'Starting…' : 'Start match');
-    byId('fill-bots').hidden = !owner;
+    byId('fill-bots').hidden = !owner || phase === 'playing';
     byId('fill-bots').disabled = phase !== 'waiting';
     setText(byId('lobby-status'), status(phase, waitingFor, owner, ownerName, mine));
   }

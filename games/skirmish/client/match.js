@@ -35,6 +35,8 @@ export class Match extends EventTarget {
   own = null;
   #ownBefore = null;
   #drift = { x: 0, y: 0 };
+  /** How far the last prediction was off, in world units. */
+  correction = 0;
 
   constructor({ address, port, ticket }) {
     super();
@@ -128,7 +130,8 @@ export class Match extends EventTarget {
     if (before) {
       const dx = before.x - state.x;
       const dy = before.y - state.y;
-      if (Math.hypot(dx, dy) > SNAP_DISTANCE) {
+      this.correction = Math.hypot(dx, dy);
+      if (this.correction > SNAP_DISTANCE) {
         this.#drift = { x: 0, y: 0 };
         this.#ownBefore = { ...state };
       } else {
