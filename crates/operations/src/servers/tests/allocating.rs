@@ -107,6 +107,8 @@ async fn one_that_is_not_ready_by_the_deadline_is_stopped() {
     let error = node.servers.allocate(request).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::NoServer);
     node.until("it is stopped", |node| node.scripted.running() == 0).await;
+    let keys = node.directory.list_all(crate::servers::documents::IDEMPOTENCY).await.unwrap();
+    assert!(keys.is_empty(), "its key went with it: {keys:?}");
     node.scripted.otherwise(Fate::Ready);
     node.servers.allocate(ask_as("k")).await.expect("a failure is not remembered");
 }
