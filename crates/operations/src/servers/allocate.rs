@@ -176,13 +176,13 @@ impl Servers {
             rounds += 1;
             match self.wait_until_given(&id, ask.deadline).await {
                 // It may have died since its payload was handed over; then another one is taken.
-                Waited::Given(server) => match self.0.view.seen(&server.instance()) {
-                    Seen::Ready => return Ok(Allocated { server: view_of(&server), is_repeat: false }),
-                    Seen::Missing | Seen::Starting | Seen::Ended(_) => {
-                        why = Some("it ended as soon as it was ready".to_owned());
-                        dead = Some(id);
+                Waited::Given(server) => {
+                    if self.is_alive(&server).await {
+                        return Ok(Allocated { server: view_of(&server), is_repeat: false });
                     }
-                },
+                    why = Some("it ended as soon as it was ready".to_owned());
+                    dead = Some(id);
+                }
                 Waited::Failed { why: reason } => {
                     why = reason;
                     if !was_warm {
@@ -354,6 +354,23 @@ impl Servers {
                 () = tokio::time::sleep_until(deadline) => return Waited::Late,
             }
         }
+    }
+
+    /// Asks the provider itself: what the view knows may be a moment old.
+    async fn is_alive(&self, server: &Server) -> bool {
+        let instance = server.instance();
+        match self.0.machines.newest(&instance).await {
+            Ok(Some(newest)) => self.0.view.note(&newest),
+            Ok(None) => self.0.view.note_missing(&instance),
+            Err(error) => {
+                tracing::debug!(%instance, %error, "the provider does not answer; its last word counts")
+            }
+        }
+        let is_ready = self.0.view.seen(&instance) == Seen::Ready;
+        if !is_ready {
+            self.nudge(server.id());
+        }
+        is_ready
     }
 
     async fn give_up(&self, id: &ServerId) {

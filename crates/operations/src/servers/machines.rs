@@ -45,6 +45,11 @@ impl Machines {
         }
     }
 
+    /// The provider's newest word on one instance, which its observations may not have brought yet.
+    pub(crate) async fn newest(&self, id: &ServerId) -> Result<Option<Observed>, ProviderError> {
+        Ok(self.list().await?.into_iter().find(|observed| observed.id == *id))
+    }
+
     pub(crate) fn observe(&self) -> Sightings {
         match self {
             Self::Provider(provider) => Sightings::Provider(provider.observe()),

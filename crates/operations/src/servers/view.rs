@@ -95,6 +95,7 @@ pub(crate) struct LimitsMax {
 pub(crate) struct Hold {
     view: Arc<View>,
     id: ServerId,
+    is_reservation: bool,
 }
 
 /// An allocation that waits for a place, which the pool then leaves to it.
@@ -123,7 +124,8 @@ impl View {
         if old.is_some_and(|entry| entry.revision.is_some_and(|known| known >= revision)) {
             return false;
         }
-        let held = old.is_some_and(|entry| entry.held);
+        // A reservation ends with its commit: from here on the server can be given away.
+        let held = old.is_some_and(|entry| entry.held && entry.revision.is_some());
         // Under the same lock, so that no plan sees a warm server's end without what it says of the pool.
         let end = old.filter(|entry| entry.server.is_warm()).and_then(|entry| match server.state {
             ServerState::Ended | ServerState::Lost => Some(true),
@@ -270,7 +272,8 @@ impl View {
     ) -> Choice {
         let mut state = self.state.lock();
         let limits = state.limits(game, studio, max);
-        let hold = |id: &ServerId| Hold { view: Arc::clone(self), id: id.clone() };
+        let hold =
+            |id: &ServerId, is_reservation| Hold { view: Arc::clone(self), id: id.clone(), is_reservation };
         let plan = fleet::allocate(state.standings(game), demand, &limits);
         let chosen = match plan {
             Plan::UseWarm(server) | Plan::Replace(server) => server.id().clone(),
@@ -278,7 +281,7 @@ impl View {
             Plan::LookAgain => return Choice::LookAgain,
             Plan::StartNew => {
                 let server = Arc::new(state.reserve(game, make));
-                let hold = hold(server.id());
+                let hold = hold(server.id(), true);
                 return Choice::Start(server, hold);
             }
         };
@@ -291,9 +294,9 @@ impl View {
         };
         entry.held = true;
         if replaces {
-            return Choice::Replace(chosen.clone(), hold(&chosen));
+            return Choice::Replace(chosen.clone(), hold(&chosen, false));
         }
-        Choice::Warm(Arc::clone(&entry.server), revision, hold(&chosen))
+        Choice::Warm(Arc::clone(&entry.server), revision, hold(&chosen, false))
     }
 
     /// Plans a game's pool and reserves places for what it starts.
@@ -315,7 +318,7 @@ impl View {
         let stop: Vec<ServerId> = plan.stop.iter().map(|server| server.id().clone()).collect();
         let reserve = |state: &mut State| {
             let server = Arc::new(state.reserve(game, &mut make));
-            let hold = Hold { view: Arc::clone(self), id: server.id().clone() };
+            let hold = Hold { view: Arc::clone(self), id: server.id().clone(), is_reservation: true };
             (server, hold)
         };
         let mut reserve = reserve;
@@ -399,9 +402,10 @@ impl Drop for Hold {
         let Some(game) = state.game_of.get(&self.id).cloned() else { return };
         let entry = state.games.get_mut(&game).and_then(|servers| servers.get_mut(&self.id));
         match entry {
-            Some(entry) if entry.revision.is_some() => entry.held = false,
-            Some(_) => state.take(&self.id),
-            None => {}
+            Some(entry) if !self.is_reservation => entry.held = false,
+            Some(entry) if entry.revision.is_none() => state.take(&self.id),
+            // Committed: whoever holds it by now is somebody else.
+            Some(_) | None => {}
         }
         drop(state);
         self.view.changed();
