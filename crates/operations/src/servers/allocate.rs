@@ -363,7 +363,7 @@ impl Servers {
             Ok(Some(newest)) => self.0.view.note(&newest),
             Ok(None) => self.0.view.note_missing(&instance),
             Err(error) => {
-                tracing::debug!(%instance, %error, "the provider does not answer; its last word counts")
+                tracing::debug!(%instance, %error, "the provider does not answer; its last word counts");
             }
         }
         let is_ready = self.0.view.seen(&instance) == Seen::Ready;
