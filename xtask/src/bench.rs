@@ -3,7 +3,7 @@
 use crate::process;
 
 /// Builds Greenroom and the load generator for release and hands `arguments` to the latter.
-pub fn run(arguments: &[String]) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     // Both in one build: the load generator starts the binary that stands beside it.
     process::run(process::cargo().args([
         "build",

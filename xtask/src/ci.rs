@@ -12,7 +12,7 @@ const FUZZ_SECONDS: u64 = 60;
 
 /// One thing that is demanded of a change. In the order in which they run: what fails fast, first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Step {
+pub(crate) enum Step {
     /// The code is formatted.
     Fmt,
     /// Crates depend only on the layers below them, and on nothing that is banned.
@@ -30,7 +30,7 @@ pub enum Step {
 }
 
 /// Runs `steps`, all of them if none is given. Goes on after a failure, so that one run tells everything.
-pub fn run(steps: &[Step]) -> anyhow::Result<()> {
+pub(crate) fn run(steps: &[Step]) -> anyhow::Result<()> {
     let all = Step::value_variants();
     let steps = if steps.is_empty() { all } else { steps };
     let results: Vec<_> = steps.iter().map(|&step| timed(step)).collect();

@@ -3,7 +3,7 @@
 use crate::process;
 
 /// Runs `target`, or all of them one after the other, for `seconds` each.
-pub fn run(seconds: u64, seed: Option<u64>, target: Option<&str>) -> anyhow::Result<()> {
+pub(crate) fn run(seconds: u64, seed: Option<u64>, target: Option<&str>) -> anyhow::Result<()> {
     let mut command = process::cargo();
     command.args(["run", "--quiet", "--package=greenroom-fuzz", "--", "--seconds", &seconds.to_string()]);
     if let Some(seed) = seed {

@@ -3,7 +3,7 @@
 use crate::process;
 
 /// Runs every test whose name contains `golden` so that it writes its file instead of comparing.
-pub fn write() -> anyhow::Result<()> {
+pub(crate) fn write() -> anyhow::Result<()> {
     process::run(
         process::cargo()
             .args(["test", "--workspace", "--quiet", "golden"])
@@ -13,7 +13,7 @@ pub fn write() -> anyhow::Result<()> {
 }
 
 /// Runs the same tests so that they compare.
-pub fn compare() -> anyhow::Result<()> {
+pub(crate) fn compare() -> anyhow::Result<()> {
     process::run(
         process::cargo()
             .args(["test", "--workspace", "--quiet", "golden"])

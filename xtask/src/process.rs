@@ -5,21 +5,21 @@ use std::{env, path::PathBuf, process::Command};
 use anyhow::{Context, ensure};
 
 /// The cargo that runs us, at the root of the workspace.
-pub fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace_root());
     command
 }
 
 /// The root of the workspace.
-pub fn workspace_root() -> PathBuf {
+pub(crate) fn workspace_root() -> PathBuf {
     let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     root.pop();
     root
 }
 
 /// Runs `command` to its end; an error names it if it fails.
-pub fn run(command: &mut Command) -> anyhow::Result<()> {
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let shown = shown(command);
     let status = command.status().with_context(|| format!("`{shown}` could not be started"))?;
     ensure!(status.success(), "`{shown}` failed: {status}");

@@ -1,3 +1,54 @@
 //! Greenroom, as one binary: commands, configuration, wiring, life cycle.
 
+pub mod cli;
+mod commands;
 pub mod config;
+pub mod data_dir;
+pub mod dev;
+pub mod exit;
+mod http;
+mod log;
+mod notify;
+mod output;
+pub mod server;
+mod shutdown;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Arguments, Command};
+
+/// Runs the program: reads the arguments, does what they say, and tells how it went.
+pub fn main() -> ExitCode {
+    // Without arguments it is `dev`: the one command of a first start.
+    let command = Arguments::parse().command.unwrap_or_else(|| Command::Dev(cli::Dev::default()));
+    let outcome = match command {
+        // The supervisor of a game server is a process among thousands: it starts no runtime.
+        Command::Supervise { folder } => return greenroom_fleet::supervise::main(&folder),
+        Command::SkirmishServer(arguments) => {
+            single_threaded(async { skirmish::server::run(arguments).await.map_err(anyhow::Error::from) })
+        }
+        Command::Dev(arguments) => multi_threaded(dev::run(arguments)),
+        Command::Serve(arguments) => multi_threaded(server::run(arguments)),
+        Command::Config { command } => commands::config::run(command),
+        Command::Servers { server, command } => single_threaded(commands::servers::run(server, command)),
+        Command::Allocate { server, arguments } => {
+            single_threaded(commands::allocate::run(server, arguments))
+        }
+        Command::Keys { server, command } => single_threaded(commands::keys::run(server, command)),
+        Command::Version => {
+            output::line(env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    };
+    exit::code_of(outcome)
+}
+
+fn single_threaded(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+fn multi_threaded(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -7,9 +7,12 @@ use std::{
     time::Duration,
 };
 
-use greenroom_domain::settings::{
-    EventLimits, FleetSettings, GameSettings, LobbySettings, PortSettings, ServerLimits, Settings,
-    StudioSettings, WarmPayload,
+use greenroom_domain::{
+    settings::{
+        EventLimits, FleetSettings, GameSettings, LobbySettings, PortSettings, ServerLimits, Settings,
+        StudioSettings, WarmPayload,
+    },
+    template::{self, Template},
 };
 use greenroom_protocol::GameId;
 use secrecy::ExposeSecret;
@@ -293,9 +296,9 @@ fn commands(context: &mut Context, path: &str, fleet: &Fleet) {
                         [\"./my-server\", \"--port\", \"{port}\"]";
         context.error(join(path, "command"), sentence);
     }
-    let names: Vec<&str> = fleet.ports.iter().map(|port| port.name.as_str()).collect();
+    let ports: Vec<_> = fleet.ports.iter().map(port_settings).collect();
     for (index, text) in fleet.command.iter().enumerate() {
-        template_of(context, &format!("{path}.command[{index}]"), text, &names);
+        template_of(context, &format!("{path}.command[{index}]"), text, &ports);
     }
     for (name, text) in &fleet.environment {
         let at = format!("{path}.environment.{name}");
@@ -304,7 +307,7 @@ fn commands(context: &mut Context, path: &str, fleet: &Fleet) {
         } else if name.is_empty() || name.contains(['=', '\0']) {
             context.error(&at, "it is no name of a variable; expected letters, digits and _");
         }
-        template_of(context, &at, text, &names);
+        template_of(context, &at, text, &ports);
     }
     if fleet.working_dir.as_deref().is_some_and(|folder| !Path::new(folder).is_dir()) {
         context
@@ -312,8 +315,13 @@ fn commands(context: &mut Context, path: &str, fleet: &Fleet) {
     }
 }
 
-fn template_of(context: &mut Context, path: &str, text: &str, ports: &[&str]) {
-    let _ = (context, path, text, ports);
+fn template_of(context: &mut Context, path: &str, text: &str, ports: &[PortSettings]) {
+    // Where there are no ports at all, that is the error, and not each use of one.
+    let checked =
+        if ports.is_empty() { Template::parse(text).map(drop) } else { template::check(text, ports) };
+    if let Err(error) = checked {
+        context.error(path, error.to_string());
+    }
 }
 
 fn ports(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {

@@ -1,0 +1,267 @@
+//! The command line.
+
+use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use greenroom_protocol::{GameId, KeyId, ServerId, StudioId};
+
+use crate::exit::Exit;
+
+/// A self-hosted multiplayer game backend in one program.
+///
+/// Without a command it is `dev`: everything in one folder, with the demo game.
+#[derive(Debug, Parser)]
+#[command(name = "greenroom", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 not found, \
+                          4 not permitted, 5 unreachable, 6 busy or at a limit.";
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs Greenroom for development; stops its game servers when it is stopped
+    ///
+    /// Everything is kept in one folder, credentials in its dev.json: the next start prints the same ones.
+    Dev(Dev),
+    /// Runs Greenroom for players; game servers outlive it
+    ///
+    /// SIGTERM stops it and leaves the game servers running; the next start finds them again.
+    Serve(Serve),
+    /// Checks a configuration, or prints one to begin with
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Lists, shows and stops game servers, and reads their logs
+    Servers {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: ServersCommand,
+    },
+    /// Starts or takes a game server for a match, and prints where it is
+    Allocate {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// For what.
+        #[command(flatten)]
+        arguments: Allocate,
+    },
+    /// Makes, lists and revokes API keys
+    Keys {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Prints the version
+    Version,
+    /// Holds one game server; Greenroom starts this by itself
+    #[command(hide = true)]
+    Supervise {
+        /// The server's folder.
+        folder: PathBuf,
+    },
+    /// Runs a server of the demo game Skirmish; Greenroom starts this by itself
+    #[command(hide = true)]
+    SkirmishServer(skirmish::server::Args),
+}
+
+/// `dev`
+#[derive(Args, Clone, Debug, Default)]
+pub struct Dev {
+    /// The folder that holds everything [default: the configuration's]
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one [default: the configuration's]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// A configuration file; without one, the demo game
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Prints one line of JSON as soon as requests are served: url, admin_token, api_key, game, data_dir
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `serve`
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// `config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Tells everything that is wrong with a configuration
+    Check {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = "greenroom.toml")]
+        config: PathBuf,
+    },
+    /// Prints a configuration with every setting, its meaning and its default
+    Example,
+}
+
+/// Which Greenroom a command talks to, and as whom.
+#[derive(Args, Clone, Debug)]
+pub struct Server {
+    /// Where Greenroom is [default: what `greenroom dev` wrote into its folder, else http://127.0.0.1:4700]
+    #[arg(long, global = true, env = "GREENROOM_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// The API key to present
+    #[arg(long, global = true, env = "GREENROOM_API_KEY", hide_env_values = true, value_name = "KEY")]
+    pub key: Option<String>,
+    /// The admin token to present instead of an API key
+    #[arg(long, global = true, env = "GREENROOM_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// The folder of a `greenroom dev` to take address and credentials from
+    #[arg(long, global = true, value_name = "FOLDER", default_value = "greenroom-data")]
+    pub data_dir: PathBuf,
+    /// Prints JSON for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// `servers`
+#[derive(Debug, Subcommand)]
+pub enum ServersCommand {
+    /// Lists the game servers of a game
+    Ls {
+        /// The game [default: the one of `greenroom dev`]
+        #[arg(long)]
+        game: Option<GameId>,
+        /// Only those in this state: starting, ready, allocated, stopping, ended, lost
+        #[arg(long)]
+        state: Option<String>,
+        /// Most servers that are listed
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        /// Lists what comes after this server
+        #[arg(long, value_name = "ID")]
+        after: Option<ServerId>,
+    },
+    /// Shows one game server, its states and how it ended
+    Show {
+        /// The server's id
+        id: ServerId,
+    },
+    /// Prints a game server's log
+    Logs {
+        /// The server's id
+        id: ServerId,
+        /// Goes on with what is written from now on, until the server ends
+        #[arg(long, short)]
+        follow: bool,
+        /// How many of the last lines
+        #[arg(long, short = 'n', default_value_t = 100)]
+        tail: u32,
+    },
+    /// Stops a game server: asks it, then makes it
+    Stop {
+        /// The server's id
+        id: ServerId,
+    },
+}
+
+/// `allocate`
+#[derive(Args, Clone, Debug)]
+#[group(skip)] // clap names groups after types, and the variant above has this name already.
+pub struct Allocate {
+    /// The game [default: the one of `greenroom dev`]
+    #[arg(long)]
+    pub game: Option<GameId>,
+    /// The region [default: the game's first]
+    #[arg(long)]
+    pub region: Option<String>,
+    /// What the game server is given, byte for byte; `-` reads standard input
+    #[arg(long)]
+    pub payload: Option<String>,
+    /// The same key gives the same server, for a day
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+/// `keys`
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Makes an API key and prints it, this once
+    Create {
+        /// What people call it
+        name: String,
+        /// The studio it is for [default: the one that is asked with]
+        #[arg(long)]
+        studio: Option<StudioId>,
+        /// The one game it is for [default: all of the studio's]
+        #[arg(long)]
+        game: Option<GameId>,
+        /// May allocate, list and stop game servers
+        #[arg(long)]
+        hosting: bool,
+        /// May administer players, bans and keys
+        #[arg(long)]
+        admin: bool,
+        /// May append events with these subjects, such as `v1.chess.>`; may be given several times
+        #[arg(long, value_name = "FILTER")]
+        publish: Vec<String>,
+        /// May read events with these subjects; may be given several times
+        #[arg(long, value_name = "FILTER")]
+        subscribe: Vec<String>,
+        /// Ends by itself after this time, such as 30d
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        expires_in: Option<std::time::Duration>,
+    },
+    /// Lists API keys, without their secrets
+    Ls,
+    /// Revokes an API key at once
+    Revoke {
+        /// The key's id
+        id: KeyId,
+    },
+}
+
+/// The reference page of the command line, in Markdown.
+pub fn reference() -> String {
+    let mut out = String::from(
+        "# Command line\n\n\
+         <!-- Made of the commands' declarations in the code. `cargo xtask golden` writes it anew. -->\n\n\
+         Results are on standard output, errors and logs on standard error; colours only on a terminal.\n\n\
+         | exit code | meaning |\n| --- | --- |\n| 0 | done |\n",
+    );
+    for (exit, meaning) in Exit::ALL {
+        let _ = writeln!(out, "| {} | {meaning} |", *exit as u8);
+    }
+    let mut root = Arguments::command().disable_help_subcommand(true).term_width(100).max_term_width(100);
+    root.build();
+    reference_of(&mut out, &mut root, "");
+    out
+}
+
+fn reference_of(out: &mut String, command: &mut clap::Command, above: &str) {
+    let name = if above.is_empty() {
+        command.get_name().to_owned()
+    } else {
+        format!("{above} {}", command.get_name())
+    };
+    let help = command.clone().render_long_help().to_string();
+    let help: Vec<_> = help.lines().map(str::trim_end).collect();
+    let _ = write!(out, "\n## `{name}`\n\n```text\n{}\n```\n", help.join("\n").trim_end());
+    for below in
+        command.get_subcommands_mut().filter(|below| !below.is_hide_set() && below.get_name() != "help")
+    {
+        reference_of(out, below, &name);
+    }
+}

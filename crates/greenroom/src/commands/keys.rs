@@ -1,0 +1,111 @@
+//! `keys create | ls | revoke`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use greenroom_protocol::Timestamp;
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{or_dash, shown};
+use crate::{
+    cli::{KeysCommand, Server},
+    http::Greenroom,
+    output,
+};
+
+/// An API key as the interface shows it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KeyView {
+    id: String,
+    name: String,
+    studio: String,
+    #[serde(default)]
+    game: Option<String>,
+    #[serde(default)]
+    hosting: bool,
+    #[serde(default)]
+    admin: bool,
+    #[serde(default)]
+    created_at: Option<Timestamp>,
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
+    #[serde(default)]
+    revoked_at: Option<Timestamp>,
+    #[serde(default)]
+    last_used_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct KeyList {
+    keys: Vec<KeyView>,
+}
+
+#[derive(Deserialize)]
+struct NewKey {
+    key: String,
+}
+
+pub(crate) async fn run(server: Server, command: KeysCommand) -> anyhow::Result<()> {
+    let greenroom = Greenroom::new(&server)?;
+    match command {
+        KeysCommand::Create { name, studio, game, hosting, admin, publish, subscribe, expires_in } => {
+            let body = serde_json::json!({
+                "name": name,
+                "studio": studio,
+                "game": game,
+                "hosting": hosting,
+                "admin": admin,
+                "publish": publish,
+                "subscribe": subscribe,
+                "expiresAt": expires_in.map(from_now),
+            });
+            let answer: Value =
+                greenroom.json(greenroom.request(Method::POST, "/v1/keys").json(&body)).await?;
+            if server.json {
+                return output::json(&answer);
+            }
+            let NewKey { key } = serde_json::from_value(answer)?;
+            // The key alone on standard output, so that a script can take it.
+            output::line(&key);
+            eprintln!("This is the only time that it is shown.");
+            Ok(())
+        }
+        KeysCommand::Ls => {
+            let answer: Value = greenroom.json(greenroom.request(Method::GET, "/v1/keys")).await?;
+            if server.json {
+                return output::json(&answer);
+            }
+            let KeyList { keys } = serde_json::from_value(answer)?;
+            let rows = keys.into_iter().map(row);
+            output::table(["ID", "NAME", "STUDIO", "GAME", "MAY", "STATE", "LAST USED (UTC)"], rows);
+            Ok(())
+        }
+        KeysCommand::Revoke { id } => {
+            greenroom.send(greenroom.request(Method::DELETE, &format!("/v1/keys/{id}"))).await?;
+            if server.json {
+                return output::json(&serde_json::json!({ "id": id, "revoked": true }));
+            }
+            output::line(&format!("{id} is revoked"));
+            Ok(())
+        }
+    }
+}
+
+fn row(key: KeyView) -> [String; 7] {
+    let may = [("hosting", key.hosting), ("admin", key.admin)];
+    let may: Vec<_> = may.into_iter().filter_map(|(name, may)| may.then_some(name)).collect();
+    let state = match (key.revoked_at, key.expires_at) {
+        (Some(at), _) => format!("revoked {}", shown(at)),
+        (None, Some(at)) => format!("until {}", shown(at)),
+        (None, None) => "good".into(),
+    };
+    let game = key.game.unwrap_or_else(|| "all".into());
+    [key.id, key.name, key.studio, game, may.join(", "), state, or_dash(key.last_used_at.map(shown))]
+}
+
+fn from_now(duration: Duration) -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX)).after(duration)
+}

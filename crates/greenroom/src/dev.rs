@@ -1,0 +1,137 @@
+//! `dev`: everything in one folder, credentials that stay the same, its game servers ended with it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use greenroom_protocol::GameId;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cli,
+    config::{Config, Environment},
+    data_dir, output,
+    server::{Greenroom, ServersAtStop},
+};
+
+/// The file in the data folder.
+const FILE: &str = "dev.json";
+
+/// Where a development Greenroom is and what opens it; also the first line that `dev --json` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevFile {
+    /// Where requests are served.
+    pub url: String,
+    /// Permits everything.
+    pub admin_token: String,
+    /// A key of all games.
+    pub api_key: String,
+    /// The game of requests that name none.
+    pub game: Option<GameId>,
+    /// The data folder, as an absolute path.
+    pub data_dir: PathBuf,
+}
+
+impl DevFile {
+    /// What the last `dev` in `data_dir` has left, if there was one.
+    pub fn read(data_dir: &Path) -> anyhow::Result<Option<Self>> {
+        let path = data_dir.join(FILE);
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).with_context(|| {
+                format!(
+                    "{} is damaged; remove it, and the next `greenroom dev` makes a new one",
+                    path.display()
+                )
+            }),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
+            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        }
+    }
+
+    /// Keeps it in its data folder, readable by this user alone.
+    pub fn write(&self) -> anyhow::Result<()> {
+        let path = self.data_dir.join(FILE);
+        let bytes = serde_json::to_vec_pretty(self)?;
+        data_dir::write_private(&path, &bytes)
+            .with_context(|| format!("{} cannot be written", path.display()))
+    }
+}
+
+/// What opens a development Greenroom: made at the first start, the same at every later one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Permits everything.
+    pub admin_token: String,
+    /// A key of all games.
+    pub api_key: String,
+}
+
+impl Credentials {
+    /// Those of `data_dir`, or new ones.
+    pub fn of(data_dir: &Path) -> anyhow::Result<Self> {
+        if let Some(kept) = DevFile::read(data_dir)? {
+            return Ok(Self { admin_token: kept.admin_token, api_key: kept.api_key });
+        }
+        Ok(Self { admin_token: random_text()?, api_key: random_text()? })
+    }
+}
+
+/// 32 random bytes of the system's, in hexadecimal.
+fn random_text() -> anyhow::Result<String> {
+    let mut bytes = [0; 32];
+    let mut source = fs::File::open("/dev/urandom").context("no randomness is to be had")?;
+    io::Read::read_exact(&mut source, &mut bytes).context("no randomness is to be had")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Runs until it is asked to stop.
+pub async fn run(arguments: cli::Dev) -> anyhow::Result<()> {
+    let config = configured(&arguments)?;
+    let greenroom = Greenroom::start(config).await?;
+    let credentials = Credentials::of(greenroom.data_dir())?;
+    let file = DevFile {
+        url: greenroom.url(),
+        admin_token: credentials.admin_token,
+        api_key: credentials.api_key,
+        game: greenroom.main_game(),
+        data_dir: greenroom.data_dir().to_owned(),
+    };
+    file.write()?;
+    if arguments.json {
+        output::line(&serde_json::to_string(&file)?);
+    } else {
+        welcome(&file);
+    }
+    greenroom.until_stopped(ServersAtStop::Stop).await
+}
+
+fn configured(arguments: &cli::Dev) -> anyhow::Result<Config> {
+    let mut config = Config::load(arguments.config.as_deref(), &Environment::of_process())?;
+    if let Some(listen) = arguments.listen {
+        config.root.listen = listen;
+    }
+    if let Some(data_dir) = &arguments.data_dir {
+        config.root.data_dir.clone_from(data_dir);
+    }
+    Ok(config)
+}
+
+fn welcome(file: &DevFile) {
+    output::line(&format!("Greenroom is ready at {}\n", file.url));
+    let mut lines = Vec::new();
+    if let Some(game) = &file.game {
+        lines.push(("play", format!("{}/play/{game}", file.url)));
+    }
+    lines.extend([
+        ("console", format!("{}/console", file.url)),
+        ("admin token", file.admin_token.clone()),
+        ("API key", file.api_key.clone()),
+        ("data folder", file.data_dir.display().to_string()),
+    ]);
+    output::pairs(&lines);
+    output::line("\nCtrl-C stops it, and the game servers it has started.");
+}
