@@ -51,6 +51,12 @@ impl Provider {
         Ok(self.0.list())
     }
 
+    /// The newest word on one server, which [`observe`](Self::observe) may not have brought yet.
+    #[expect(clippy::unused_async, reason = "other engines ask over the network")]
+    pub async fn get(&self, id: &ServerId) -> Result<Option<Observed>, ProviderError> {
+        Ok(self.0.get(id))
+    }
+
     /// Everything that is known, then every change.
     pub fn observe(&self) -> Observations {
         Observations(self.0.observe())
@@ -115,6 +121,7 @@ impl LogLines {
 #[async_trait]
 pub(crate) trait Engine: Send + Sync {
     async fn start(&self, spec: StartSpec) -> Result<Started, StartError>;
+    fn get(&self, id: &ServerId) -> Option<Observed>;
     fn list(&self) -> Vec<Observed>;
     fn observe(&self) -> Box<dyn ObservationSource>;
     async fn deliver_payload(&self, id: &ServerId, payload: &Bytes) -> Result<(), ProviderError>;

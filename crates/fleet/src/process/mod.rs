@@ -116,6 +116,10 @@ impl Engine for ProcessEngine {
         wait_for(outcome).await
     }
 
+    fn get(&self, id: &ServerId) -> Option<Observed> {
+        self.0.table.observed(id)
+    }
+
     fn list(&self) -> Vec<Observed> {
         self.0.table.list()
     }

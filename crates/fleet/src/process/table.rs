@@ -109,6 +109,12 @@ impl Table {
         self.inner.lock().servers.get(id).cloned()
     }
 
+    pub(super) fn observed(&self, id: &ServerId) -> Option<Observed> {
+        let inner = self.inner.lock();
+        let entry = inner.servers.get(id).filter(|entry| entry.version.is_some())?;
+        Some(entry.observed(id))
+    }
+
     pub(super) fn list(&self) -> Vec<Observed> {
         let inner = self.inner.lock();
         let told = inner.servers.iter().filter(|(_, entry)| entry.version.is_some());
