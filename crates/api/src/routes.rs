@@ -1,0 +1,100 @@
+//! The table of contents: every path there is.
+
+mod admins;
+mod auth;
+mod bans;
+mod events;
+mod hosting;
+mod keys;
+mod lobbies;
+mod me;
+mod players;
+mod streams;
+mod system;
+
+use axum::{Router, middleware::from_fn_with_state};
+use greenroom_storage::Cursor;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    api::Api,
+    around::{Around, around},
+    error::{ApiError, ApiResult, Form},
+    socket,
+};
+
+/// Every path of Greenroom, with `extra` beside it.
+pub(crate) fn router(api: Api, extra: Router) -> Router {
+    let native = Around { api: api.clone(), form: Form::Native, cors: api.settings.cors };
+    let contract = Around { api: api.clone(), form: Form::Contract, cors: true };
+    let pages = Around { api: api.clone(), form: Form::Native, cors: false };
+    let (contract_routes, _) = contract_paths().split_for_parts();
+    let (native_routes, _) = native_paths().split_for_parts();
+    let native_routes = native_routes.fallback(system::not_found).layer(from_fn_with_state(native, around));
+    let contract_routes = contract_routes.layer(from_fn_with_state(contract, around));
+    let extra = extra.layer(from_fn_with_state(pages, around));
+    native_routes.merge(contract_routes).with_state(api).merge(extra)
+}
+
+/// Paths as shipped clients of the contract have them.
+pub(crate) fn contract_paths() -> OpenApiRouter<Api> {
+    let (schemas, paths, socket) = routes!(socket::contract);
+    OpenApiRouter::new()
+        .routes(routes!(auth::contract_anonymous)) // /auth/anonymous
+        .routes(routes!(auth::contract_discord)) // /auth/discord
+        .routes(routes!(me::contract_me)) // /accounts/me
+        .routes(routes!(lobbies::contract_list)) // /lobbies
+        .routes((schemas, paths, socket.fallback(socket::not_found))) // /_ws
+}
+
+/// Our own paths.
+pub(crate) fn native_paths() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        // players
+        .routes(routes!(auth::anonymous)) // /v1/games/{game}/auth/anonymous
+        .routes(routes!(auth::discord)) // /v1/games/{game}/auth/discord
+        .routes(routes!(auth::refresh_of_game)) // /v1/games/{game}/auth/refresh
+        .routes(routes!(auth::refresh)) // /v1/auth/refresh
+        .routes(routes!(auth::sign_out)) // /v1/auth/sign-out
+        .routes(routes!(auth::sessions)) // /v1/auth/sessions
+        .routes(routes!(me::me)) // /v1/players/me
+        .routes(routes!(me::matches)) // /v1/players/me/matches
+        .routes(routes!(me::one_match)) // /v1/players/me/matches/{match}
+        .routes(routes!(socket::native)) // /v1/games/{game}/socket
+        // lobbies
+        .routes(routes!(lobbies::list)) // /v1/games/{game}/lobbies
+        .routes(routes!(lobbies::close)) // /v1/games/{game}/lobbies/{lobby}/close
+        // a game's players, for its studio
+        .routes(routes!(players::search)) // /v1/games/{game}/players
+        .routes(routes!(players::get)) // /v1/games/{game}/players/{player}
+        .routes(routes!(bans::ban, bans::unban)) // /v1/games/{game}/players/{player}/ban
+        .routes(routes!(bans::list)) // /v1/games/{game}/bans
+        // game servers
+        .routes(routes!(hosting::allocate, hosting::list)) // /v1/games/{game}/servers
+        .routes(routes!(hosting::get_of_game, hosting::stop_of_game)) // /v1/games/{game}/servers/{server}
+        .routes(routes!(hosting::logs_of_game)) // /v1/games/{game}/servers/{server}/logs
+        .routes(routes!(hosting::regions)) // /v1/games/{game}/regions
+        .routes(routes!(hosting::get, hosting::stop)) // /v1/servers/{server}
+        .routes(routes!(hosting::logs)) // /v1/servers/{server}/logs
+        // history
+        .routes(routes!(events::append, events::page)) // /v1/events
+        .routes(routes!(events::stream)) // /v1/events/stream
+        // keys and administrators
+        .routes(routes!(keys::create, keys::list)) // /v1/keys
+        .routes(routes!(keys::revoke)) // /v1/keys/{key}
+        .routes(routes!(admins::add, admins::list)) // /v1/admins
+        // the installation
+        .routes(routes!(system::home)) // /
+        .routes(routes!(system::jwks)) // /.well-known/jwks.json
+        .routes(routes!(system::healthz)) // /healthz
+        .routes(routes!(system::readyz)) // /readyz
+        .routes(routes!(system::metrics)) // /metrics
+        .routes(routes!(system::openapi)) // /openapi.json
+        .routes(routes!(system::asyncapi)) // /asyncapi.json
+}
+
+/// A place in a list, as the query has it.
+fn cursor(text: Option<&str>) -> ApiResult<Option<Cursor>> {
+    let cursor = text.map(str::parse).transpose();
+    cursor.map_err(|_| ApiError::bad_request("`cursor` is not one that a page gave."))
+}

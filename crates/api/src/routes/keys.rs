@@ -1,0 +1,209 @@
+//! API keys of a studio.
+
+use axum::{Json, extract::State, http::StatusCode};
+use greenroom_operations::{Principal, studios::KeyRequest};
+use greenroom_protocol::{GameId, KeyId, StudioId, Timestamp};
+use greenroom_storage::{ApiKey, KeyPermissions};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    api::Api,
+    credentials::Caller,
+    error::{ApiError, ApiResult},
+    extract::{self, Path, Query},
+};
+
+/// Keys of one page unless said otherwise.
+const PAGE_DEFAULT: u32 = 100;
+
+/// How a new key is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CreateKey {
+    /// A name for people: 1 to 100 characters.
+    name: String,
+    /// Whose; that of the asking key unless given.
+    #[serde(default)]
+    studio: Option<StudioId>,
+    /// The one game it is good for; all of the studio's unless given.
+    #[serde(default)]
+    game: Option<GameId>,
+    /// May allocate, list and stop game servers.
+    #[serde(default)]
+    hosting: bool,
+    /// May do whatever the studio may do, making keys included.
+    #[serde(default)]
+    admin: bool,
+    /// Filters of the subjects it may append to; at most 32.
+    #[serde(default)]
+    publish: Vec<String>,
+    /// Filters of the subjects it may read; at most 32.
+    #[serde(default)]
+    subscribe: Vec<String>,
+    /// When it ends; never unless given.
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
+}
+
+/// A key without its secret.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KeyView {
+    /// The public half.
+    id: KeyId,
+    /// A name for people.
+    name: String,
+    /// Whose.
+    studio: StudioId,
+    /// The one game it is good for; all of the studio's if missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    game: Option<GameId>,
+    /// May allocate, list and stop game servers.
+    hosting: bool,
+    /// May do whatever the studio may do.
+    admin: bool,
+    /// Filters of the subjects it may append to.
+    publish: Vec<String>,
+    /// Filters of the subjects it may read.
+    subscribe: Vec<String>,
+    /// When it was made.
+    created_at: Timestamp,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<Timestamp>,
+    /// When it was last presented, to within a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<Timestamp>,
+}
+
+/// A key that was just made.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NewKey {
+    /// What its holder presents; shown this once and not kept.
+    key: String,
+    #[serde(flatten)]
+    view: KeyView,
+}
+
+/// A page of keys.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyList {
+    /// Newest first, revoked ones included.
+    keys: Vec<KeyView>,
+    /// Gets the next page as `?cursor=`; missing on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Which keys.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct KeysQuery {
+    /// Whose; for administrators every studio's unless given.
+    studio: Option<StudioId>,
+    /// Where the page begins: `next` of the page before.
+    cursor: Option<String>,
+    /// At most so many; 100 unless given, 500 at most.
+    limit: Option<u32>,
+}
+
+/// Make an API key
+#[utoipa::path(
+    post, path = "/v1/keys", tag = "keys", request_body = CreateKey,
+    params(("studio" = Option<String>, Query, description = "Whose, if the body does not say")),
+    responses((status = 201, body = NewKey)),
+    security(("key" = []), ("admin" = [])),
+)]
+pub(crate) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<KeysQuery>,
+    extract::Json(request): extract::Json<CreateKey>,
+) -> ApiResult<(StatusCode, Json<NewKey>)> {
+    let studio = caller.principal.studio(request.studio.as_ref().or(query.studio.as_ref()))?;
+    caller.must_administer(&studio)?;
+    let permissions = KeyPermissions {
+        hosting: request.hosting,
+        admin: request.admin,
+        publish: request.publish,
+        subscribe: request.subscribe,
+    };
+    let request =
+        KeyRequest { name: request.name, game: request.game, permissions, expires_at: request.expires_at };
+    let (key, text) = api.node.keys.create(&studio, request).await?;
+    let detail = serde_json::json!({ "studio": studio, "name": key.name });
+    api.node.admins.audit(&caller.name, "key_created", key.id.as_str(), detail).await;
+    Ok((StatusCode::CREATED, Json(NewKey { key: text, view: view(key) })))
+}
+
+/// The API keys, without their secrets
+#[utoipa::path(
+    get, path = "/v1/keys", tag = "keys", params(KeysQuery),
+    responses((status = 200, body = KeyList)),
+    security(("key" = []), ("admin" = [])),
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<KeysQuery>,
+) -> ApiResult<Json<KeyList>> {
+    let studio = match &caller.principal {
+        Principal::Admin(_) => query.studio,
+        Principal::Key(_) | Principal::Server(_) => Some(caller.principal.studio(query.studio.as_ref())?),
+    };
+    if let Some(studio) = &studio {
+        caller.must_administer(studio)?;
+    }
+    let after = super::cursor(query.cursor.as_deref())?;
+    let page =
+        api.node.keys.list(studio.as_ref(), after.as_ref(), query.limit.unwrap_or(PAGE_DEFAULT)).await?;
+    let next = page.next.map(|cursor| cursor.to_string());
+    Ok(Json(KeyList { keys: page.items.into_iter().map(view).collect(), next }))
+}
+
+/// Revoke an API key at once
+#[utoipa::path(
+    delete, path = "/v1/keys/{key}", tag = "keys",
+    params(("key" = String, Path, description = "The key's id")),
+    responses((status = 204, description = "It is revoked"), (status = 404, description = "No key of this studio")),
+    security(("key" = []), ("admin" = [])),
+)]
+pub(crate) async fn revoke(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<KeyId>,
+) -> ApiResult<StatusCode> {
+    if let Principal::Key(key) = &caller.principal {
+        caller.must_administer(&key.studio)?;
+    } else {
+        caller.must_be_admin()?;
+    }
+    let key = api.node.keys.get(&id).await?;
+    // Another studio's key is not there, rather than forbidden: its existence is nobody's business.
+    caller.must_administer(&key.studio).map_err(|_| ApiError::not_found("There is no such key."))?;
+    api.node.keys.revoke(&id).await?;
+    let detail = serde_json::json!({ "studio": key.studio });
+    api.node.admins.audit(&caller.name, "key_revoked", id.as_str(), detail).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn view(key: ApiKey) -> KeyView {
+    KeyView {
+        id: key.id,
+        name: key.name,
+        studio: key.studio,
+        game: key.game,
+        hosting: key.permissions.hosting,
+        admin: key.permissions.admin,
+        publish: key.permissions.publish,
+        subscribe: key.permissions.subscribe,
+        created_at: key.created_at,
+        expires_at: key.expires_at,
+        revoked_at: key.revoked_at,
+        last_used_at: key.last_used_at,
+    }
+}

@@ -1,0 +1,123 @@
+//! A game's players, as their studio sees them.
+
+use axum::{Json, extract::State};
+use greenroom_protocol::{
+    GameId, PlayerId, Timestamp,
+    auth::{BanView, DiscordUser},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    api::Api,
+    credentials::Caller,
+    error::ApiResult,
+    extract::{Game, Path, Query},
+};
+
+/// Players of one page unless said otherwise.
+const PAGE_DEFAULT: u32 = 50;
+
+/// A player.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlayerView {
+    /// Unique for ever.
+    id: PlayerId,
+    /// How it is called; not unique.
+    username: String,
+    /// The Discord user it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discord: Option<DiscordUser>,
+    /// When it signed in for the first time.
+    created_at: Timestamp,
+    /// When it last signed in.
+    last_seen_at: Timestamp,
+    /// Its ban, if one holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ban: Option<BanView>,
+}
+
+/// A page of players.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PlayerPage {
+    /// In the order of their names.
+    players: Vec<PlayerView>,
+    /// Gets the next page as `?cursor=`; missing on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Which players.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PlayersQuery {
+    /// What their names begin with; all unless given.
+    name: Option<String>,
+    /// Where the page begins: `next` of the page before.
+    cursor: Option<String>,
+    /// At most so many; 50 unless given, 500 at most.
+    limit: Option<u32>,
+}
+
+/// Search the players of a game
+#[utoipa::path(
+    get, path = "/v1/games/{game}/players", tag = "players",
+    params(("game" = String, Path, description = "The game"), PlayersQuery),
+    responses((status = 200, body = PlayerPage)),
+    security(("key" = []), ("admin" = [])),
+)]
+pub(crate) async fn search(
+    State(api): State<Api>,
+    caller: Caller,
+    game: Game,
+    Query(query): Query<PlayersQuery>,
+) -> ApiResult<Json<PlayerPage>> {
+    caller.must_administer(&game.settings()?.studio)?;
+    let after = super::cursor(query.cursor.as_deref())?;
+    let prefix = query.name.as_deref().unwrap_or_default();
+    let limit = query.limit.unwrap_or(PAGE_DEFAULT);
+    let page = api.node.players.search(game.id(), prefix, after.as_ref(), limit).await?;
+    let next = page.next.map(|cursor| cursor.to_string());
+    let now = api.node.clock.now();
+    Ok(Json(PlayerPage { players: page.items.into_iter().map(|player| view(player, now)).collect(), next }))
+}
+
+/// A player of a game
+#[utoipa::path(
+    get, path = "/v1/games/{game}/players/{player}", tag = "players",
+    params(("game" = String, Path, description = "The game"), ("player" = String, Path, description = "The player")),
+    responses((status = 200, body = PlayerView)),
+    security(("key" = []), ("admin" = [])),
+)]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    game: Game,
+    Path((_, player)): Path<(GameId, PlayerId)>,
+) -> ApiResult<Json<PlayerView>> {
+    caller.must_administer(&game.settings()?.studio)?;
+    let player = api.node.players.of_game(game.id(), &player).await?;
+    Ok(Json(view(player, api.node.clock.now())))
+}
+
+fn view(player: greenroom_storage::Player, now: Timestamp) -> PlayerView {
+    let ban = player.ban.filter(|ban| ban.holds(now));
+    PlayerView {
+        ban: ban.map(|ban| BanView {
+            player_id: player.id.clone(),
+            reason: ban.reason,
+            banned_at: ban.at,
+            until: ban.until,
+        }),
+        id: player.id,
+        username: player.username,
+        discord: player.discord.map(|profile| DiscordUser {
+            id: profile.id,
+            username: profile.username,
+            avatar: profile.avatar,
+        }),
+        created_at: player.created_at,
+        last_seen_at: player.last_seen_at,
+    }
+}

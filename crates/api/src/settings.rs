@@ -1,0 +1,195 @@
+//! Limits and behaviour of the outside. The defaults are safe for a server on the open internet.
+
+use std::{net::IpAddr, num::NonZeroU32, str::FromStr, time::Duration};
+
+/// How requests and sockets are treated.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// How often who may ask.
+    pub limits: RateLimits,
+    /// Whose word on the client's address is taken.
+    pub trusted_proxies: TrustedProxies,
+    /// Largest body of a request, in bytes; 4 MiB unless set. An allocation's payload and an event
+    /// have smaller limits of their own.
+    pub body_bytes_max: usize,
+    /// How long a body may take to arrive; 30 s unless set.
+    pub body_timeout: Duration,
+    /// How long an answer may take that does not wait for a game server; 30 s unless set.
+    pub answer_timeout: Duration,
+    /// Player sockets.
+    pub sockets: SocketLimits,
+    /// Whether web pages of other origins may call the native paths; true unless set. No path here
+    /// knows cookies, so nobody's credentials can be used by a foreign page. The contract's paths
+    /// always permit it.
+    pub cors: bool,
+    /// Whether `/metrics` is open to everybody who reaches the port; true unless set. Otherwise it
+    /// wants the admin token.
+    pub metrics_are_public: bool,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            limits: RateLimits::default(),
+            trusted_proxies: TrustedProxies::default(),
+            body_bytes_max: 4 * 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
+            sockets: SocketLimits::default(),
+            cors: true,
+            metrics_are_public: true,
+        }
+    }
+}
+
+/// So many a second in the long run, and so many at once after a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run.
+    pub per_second: NonZeroU32,
+    /// At once.
+    pub burst: NonZeroU32,
+}
+
+impl Rate {
+    /// A rate; zeros count as ones.
+    pub const fn new(per_second: u32, burst: u32) -> Self {
+        const fn at_least_one(number: u32) -> NonZeroU32 {
+            match NonZeroU32::new(number) {
+                Some(number) => number,
+                None => NonZeroU32::MIN,
+            }
+        }
+        Self { per_second: at_least_one(per_second), burst: at_least_one(burst) }
+    }
+}
+
+/// How often who may ask. Over a rate the answer is 429 with `Retry-After`. An IPv6 address counts
+/// as its /64 network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Sign-ins and refreshes of one address: 10/s, 30 at once.
+    pub sign_in: Rate,
+    /// Requests of one address without credentials: 50/s, 200 at once.
+    pub anonymous: Rate,
+    /// Requests of one address that present credentials, before these are looked at: 1,000/s, 2,000
+    /// at once.
+    pub presented: Rate,
+    /// Requests of one player: 50/s, 200 at once.
+    pub player: Rate,
+    /// Requests of one API key, game server or administrator: 500/s, 2,000 at once.
+    pub caller: Rate,
+    /// Allocations of one API key or administrator: 20/s, 100 at once.
+    pub allocate: Rate,
+    /// Open player sockets of one address: 200.
+    pub sockets_per_address_max: u32,
+    /// Open streams (events, followed logs) of one caller: 16.
+    pub streams_per_caller_max: u32,
+    /// Addresses, players and keys that each limit remembers: 65,536. With more, those that have
+    /// not asked for the longest time begin anew.
+    pub remembered_max: usize,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            sign_in: Rate::new(10, 30),
+            anonymous: Rate::new(50, 200),
+            presented: Rate::new(1_000, 2_000),
+            player: Rate::new(50, 200),
+            caller: Rate::new(500, 2_000),
+            allocate: Rate::new(20, 100),
+            sockets_per_address_max: 200,
+            streams_per_caller_max: 16,
+            remembered_max: 65_536,
+        }
+    }
+}
+
+/// What one player socket may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketLimits {
+    /// Largest message, in bytes; 64 KiB. A larger one closes the socket with 1009.
+    pub message_bytes_max: usize,
+    /// Messages from the client: 20/s, 40 at once. Those above are told of once and dropped.
+    pub commands: Rate,
+    /// After so many messages dropped in a row the socket is closed with 1008; 200.
+    pub dropped_max: u32,
+    /// A socket that was silent this long is pinged; 30 s.
+    pub ping_after: Duration,
+    /// A socket that is silent this long after a ping is closed; 15 s.
+    pub pong_timeout: Duration,
+    /// A socket that takes this long to take what it is sent is closed; 10 s.
+    pub write_timeout: Duration,
+}
+
+impl Default for SocketLimits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 64 * 1024,
+            commands: Rate::new(20, 40),
+            dropped_max: 200,
+            ping_after: Duration::from_secs(30),
+            pong_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Proxies whose `X-Forwarded-For` is believed. Without any, the client is who connects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies {
+    /// Where they connect from.
+    pub networks: Vec<Network>,
+    /// How many stand one behind the other, at most; 0 counts as 1.
+    pub hops_max: u32,
+}
+
+/// Addresses that begin alike, written `10.0.0.0/8`; an address alone is a network of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix_bits: u32,
+}
+
+/// A text that is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidNetwork;
+
+impl std::fmt::Display for InvalidNetwork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a network is an address such as 10.0.0.1, or one with its length such as 10.0.0.0/8")
+    }
+}
+
+impl std::error::Error for InvalidNetwork {}
+
+impl FromStr for Network {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| InvalidNetwork)?;
+        let bits_max = if address.is_ipv4() { 32 } else { 128 };
+        let prefix_bits = bits.map_or(Ok(bits_max), str::parse).map_err(|_| InvalidNetwork)?;
+        if prefix_bits > bits_max { Err(InvalidNetwork) } else { Ok(Self { address, prefix_bits }) }
+    }
+}
+
+impl Network {
+    /// Whether `address` is one of it. An IPv4 address in IPv6 form counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address.to_canonical(), address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let shift = 32_u32.saturating_sub(self.prefix_bits);
+                own.to_bits().checked_shr(shift) == other.to_bits().checked_shr(shift)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let shift = 128_u32.saturating_sub(self.prefix_bits);
+                own.to_bits().checked_shr(shift) == other.to_bits().checked_shr(shift)
+            }
+            _ => false,
+        }
+    }
+}
