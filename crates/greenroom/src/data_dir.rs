@@ -143,7 +143,7 @@ fn lock(path: &Path) -> Result<File, DataDirError> {
 fn probe(path: &Path) -> io::Result<()> {
     let probe = path.join(PROBE);
     let written = File::create(&probe).and_then(|mut file| {
-        file.write_all(&[0; PROBE_BYTES])?;
+        file.write_all(&vec![0; PROBE_BYTES])?;
         file.sync_all()
     });
     let removed = fs::remove_file(&probe);

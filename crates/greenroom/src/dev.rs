@@ -1,6 +1,7 @@
 //! `dev`: everything in one folder, credentials that stay the same, its game servers ended with it.
 
 use std::{
+    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -85,7 +86,10 @@ fn random_text() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     let mut source = fs::File::open("/dev/urandom").context("no randomness is to be had")?;
     io::Read::read_exact(&mut source, &mut bytes).context("no randomness is to be had")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
 }
 
 /// Runs until it is asked to stop.

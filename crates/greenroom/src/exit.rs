@@ -69,7 +69,7 @@ pub struct Failed {
 
 impl Failed {
     /// An error that ends the program with `exit`.
-    pub fn new(exit: Exit, sentence: impl Into<String>) -> anyhow::Error {
+    pub fn with(exit: Exit, sentence: impl Into<String>) -> anyhow::Error {
         Self { exit, sentence: sentence.into() }.into()
     }
 }

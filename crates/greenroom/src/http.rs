@@ -18,7 +18,7 @@ const URL_DEFAULT: &str = "http://127.0.0.1:4700";
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may stay silent; an allocation waits for a server to start. Followed logs may be silent for ever.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A Greenroom that answers over HTTP, and who we are to it.
 pub(crate) struct Greenroom {
@@ -62,7 +62,7 @@ impl Greenroom {
     /// The game that is meant: the one named, else that of the development folder.
     pub(crate) fn game(&self, named: Option<GameId>) -> anyhow::Result<GameId> {
         let of_dev = || self.dev.as_ref().and_then(|dev| dev.game.clone());
-        named.or_else(of_dev).ok_or_else(|| Failed::new(Exit::Usage, "no game is named; add --game <GAME>"))
+        named.or_else(of_dev).ok_or_else(|| Failed::with(Exit::Usage, "no game is named; add --game <GAME>"))
     }
 
     /// A request to `path` with our credentials.
@@ -104,18 +104,16 @@ impl Greenroom {
             (Credentials::None, true) => " (present a key with --key or GREENROOM_API_KEY)",
             _ => "",
         };
-        match serde_json::from_slice::<Problem>(body) {
-            Ok(problem) => Failed::new(Exit::of(problem.code), format!("{}{advice}", problem.detail)),
-            Err(_) => {
-                let exit = match status.as_u16() {
-                    404 | 410 => Exit::NotFound,
-                    401 | 403 => Exit::Unauthorized,
-                    429 | 502..=504 => Exit::Busy,
-                    _ => Exit::Failure,
-                };
-                Failed::new(exit, format!("{} answered {status}{advice}; is it a Greenroom?", self.url))
-            }
+        if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
+            return Failed::with(Exit::of(problem.code), format!("{}{advice}", problem.detail));
         }
+        let exit = match status.as_u16() {
+            404 | 410 => Exit::NotFound,
+            401 | 403 => Exit::Unauthorized,
+            429 | 502..=504 => Exit::Busy,
+            _ => Exit::Failure,
+        };
+        Failed::with(exit, format!("{} answered {status}{advice}; is it a Greenroom?", self.url))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
@@ -128,6 +126,6 @@ impl Greenroom {
         };
         let sentence =
             format!("no Greenroom answers at {} ({cause}); start one, or name another with --url", self.url);
-        Failed::new(Exit::Unreachable, sentence)
+        Failed::with(Exit::Unreachable, sentence)
     }
 }

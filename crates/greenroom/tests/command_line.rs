@@ -1,5 +1,6 @@
 //! The command line from outside: the built program, its words and its exit codes, against a Greenroom that answers
 //! what the test says.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

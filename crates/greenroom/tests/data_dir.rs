@@ -1,4 +1,5 @@
 //! The data folder: one Greenroom at a time, and a clear sentence where it cannot be used.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
     fs,

@@ -50,7 +50,7 @@ fn payload_of_stdin() -> anyhow::Result<String> {
     if bytes.len() > PAYLOAD_BYTES_MAX {
         let sentence =
             format!("the payload has more than {PAYLOAD_BYTES_MAX} bytes; hand over a smaller one");
-        return Err(Failed::new(Exit::Usage, sentence));
+        return Err(Failed::with(Exit::Usage, sentence));
     }
-    String::from_utf8(bytes).map_err(|_| Failed::new(Exit::Usage, "the payload is no UTF-8; hand over text"))
+    String::from_utf8(bytes).map_err(|_| Failed::with(Exit::Usage, "the payload is no UTF-8; hand over text"))
 }

@@ -28,12 +28,20 @@ pub(crate) async fn run(server: Server, command: ServersCommand) -> anyhow::Resu
                 request = request.query(&[("after", after)]);
             }
             let list: ServerList = greenroom.json(request).await?;
-            if server.json { output::json(&list) } else { Ok(table(&list)) }
+            if server.json {
+                return output::json(&list);
+            }
+            table(&list);
+            Ok(())
         }
         ServersCommand::Show { id } => {
             let request = greenroom.request(Method::GET, &format!("/v1/servers/{id}"));
             let view: ServerView = greenroom.json(request).await?;
-            if server.json { output::json(&view) } else { Ok(show(&view)) }
+            if server.json {
+                return output::json(&view);
+            }
+            show(&view);
+            Ok(())
         }
         ServersCommand::Logs { id, follow, tail } => logs(&greenroom, &id, follow, tail).await,
         ServersCommand::Stop { id } => {

@@ -28,7 +28,7 @@ const LOBBY_MEMBERS_MAX: u32 = 1000;
 /// Most game servers that one game may be set to run.
 const SERVERS_RUNNING_MAX: u32 = 10_000;
 /// Longest time that a server may be given to start or to stop.
-const SERVER_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+const SERVER_WAIT_MAX: Duration = Duration::from_hours(1);
 /// Shortest key that signs access tokens.
 const JWT_SECRET_BYTES_MIN: usize = 16;
 /// Least size at which a log is rotated: a start's output must fit.
@@ -45,7 +45,7 @@ pub(super) fn check(context: &mut Context, root: &Root) {
     at_least(context, "shutdown_timeout", root.shutdown_timeout, Duration::from_secs(1));
     log(context, &root.log);
     auth(context, &root.auth);
-    at_least(context, "console.session_ttl", root.console.session_ttl, Duration::from_secs(60));
+    at_least(context, "console.session_ttl", root.console.session_ttl, Duration::from_mins(1));
     limits(context, &root.limits);
     proxies(context, &root.trusted_proxies);
     if root.default_game.as_ref().is_some_and(|id| !root.games.contains_key(id)) {
@@ -162,7 +162,7 @@ fn auth(context: &mut Context, auth: &Auth) {
         );
         context.error("auth.jwt_secret", sentence);
     }
-    at_least(context, "auth.access_token_ttl", auth.access_token_ttl, Duration::from_secs(60));
+    at_least(context, "auth.access_token_ttl", auth.access_token_ttl, Duration::from_mins(1));
     if auth.refresh_token_ttl < auth.access_token_ttl {
         context.error(
             "auth.refresh_token_ttl",
@@ -208,7 +208,7 @@ fn studio(context: &mut Context, path: &str, studio: &Studio) {
         context.error(join(path, "events_bytes_max"), "it is less than 1MiB; expected at least that");
     }
     if let Some(age) = studio.events_age_max {
-        at_least(context, &join(path, "events_age_max"), age, Duration::from_secs(60));
+        at_least(context, &join(path, "events_age_max"), age, Duration::from_mins(1));
     }
 }
 

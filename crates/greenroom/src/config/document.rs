@@ -54,7 +54,7 @@ fn example_of(out: &mut String, path: &str, section: &Description, values: &Tabl
         let _ = match (value, key.default) {
             (Some(value), _) => writeln!(out, "{} = {value}", key.name),
             (None, Some("")) => writeln!(out, "{absent}"),
-            (None, Some(default)) => writeln!(out, "{absent} {}", default),
+            (None, Some(default)) => writeln!(out, "{absent} {default}"),
             (None, None) => writeln!(out, "{absent} …"),
         };
     }
@@ -135,7 +135,7 @@ fn row(out: &mut String, key: &Key) {
     let default = match key.default {
         None => "must be set".to_owned(),
         Some("") => "not set".to_owned(),
-        Some(default) => format!("`{}`", default),
+        Some(default) => format!("`{default}`"),
     };
     let expected = key.expected.replace('|', "\\|");
     let doc = sentence(key.doc).replace('|', "\\|");
