@@ -57,7 +57,7 @@ async fn two_players_play_a_match_to_its_end_and_it_is_reported_once() {
     assert_eq!(result["durationMs"], 2000);
     assert_eq!(ben.text("result").await["players"], result["players"]);
 
-    let (token, event) = greenroom.events.recv().await.unwrap();
+    let (token, event) = greenroom.event().await;
     assert_eq!(token, "Bearer secret");
     assert_eq!(event["id"], "m1-ended");
     assert_eq!(event["subject"], "v1.skirmish.matches.m1.events.ended");
@@ -227,7 +227,7 @@ async fn a_server_started_ahead_takes_its_match_from_the_file() {
     let mut ann = join(&server, &signer, "ann").await;
     assert_eq!(ann.text("welcome").await["players"][0]["name"], "Ann");
     drop(ann);
-    let (_, event) = greenroom.events.recv().await.unwrap();
+    let (_, event) = greenroom.event().await;
     assert_eq!(event["data"]["reason"], "abandoned");
     assert_eq!(event["subject"], "v1.skirmish.matches.m1.events.ended", "learned from the ticket");
     server.ended().await;

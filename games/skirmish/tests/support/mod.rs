@@ -116,6 +116,11 @@ impl FakeGreenroom {
         let task = tokio::spawn(accept);
         Self { url, keys, events, task }
     }
+
+    /// The next event that was acknowledged, with its bearer token.
+    pub(crate) async fn event(&mut self) -> (String, Value) {
+        timeout(HANG, self.events.recv()).await.expect("an event in time").unwrap()
+    }
 }
 
 impl Drop for FakeGreenroom {
