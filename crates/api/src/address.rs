@@ -1,12 +1,23 @@
 //! Who is at the other end: the address that connects, or the one that a trusted proxy names.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use axum::http::HeaderMap;
+use axum::{
+    extract::ConnectInfo,
+    http::{HeaderMap, request::Parts},
+};
 
 use crate::settings::{Network, TrustedProxies};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
+
+impl TrustedProxies {
+    /// The client's address, as far as the connection or a trusted proxy tells it.
+    pub fn client(&self, parts: &Parts) -> Option<IpAddr> {
+        let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+        Some(client_address(peer.ip(), &parts.headers, self))
+    }
+}
 
 /// The client's address. A header is believed only as far as trusted proxies vouch for it: from the
 /// one that connects backwards, at most `hops_max` steps.

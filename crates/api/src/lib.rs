@@ -21,6 +21,7 @@ mod socket;
 
 pub use api::{ApiDeps, router};
 pub use asyncapi::asyncapi;
+pub use axum::Router;
 pub use openapi::openapi;
 pub use pages::{Page, static_pages};
 pub use serve::{ServeSettings, serve};

@@ -64,7 +64,8 @@ pub(crate) struct Keyed<K: Hash + Eq + Clone> {
 impl<K: Hash + Eq + Clone> Keyed<K> {
     fn new(rate: Rate, remembered_max: usize) -> Self {
         let clock = DefaultClock::default();
-        let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
+        let quota =
+            Quota::with_period(rate.each()).unwrap_or(Quota::per_second(rate.count)).allow_burst(rate.count);
         let limiter = RateLimiter::new(quota, Generations::new(remembered_max), clock.clone());
         Self { limiter, clock }
     }
@@ -170,8 +171,8 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new(rate: Rate) -> Self {
-        let each = Duration::from_secs(1) / rate.per_second.get();
-        Self { full_at: tokio::time::Instant::now(), each, burst: each * rate.burst.get() }
+        let each = rate.each();
+        Self { full_at: tokio::time::Instant::now(), each, burst: each * rate.count.get() }
     }
 
     /// Takes one, if there is one.

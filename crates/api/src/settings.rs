@@ -42,25 +42,32 @@ impl Default for ApiSettings {
     }
 }
 
-/// So many a second in the long run, and so many at once after a pause.
+/// So many at once, and as many again per period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// In the long run.
-    pub per_second: NonZeroU32,
-    /// At once.
-    pub burst: NonZeroU32,
+    /// How many.
+    pub count: NonZeroU32,
+    /// In which time.
+    pub period: Duration,
 }
 
 impl Rate {
-    /// A rate; zeros count as ones.
-    pub const fn new(per_second: u32, burst: u32) -> Self {
+    /// So many a second in the long run, and so many at once after a pause; zeros count as ones.
+    pub const fn new(per_second: u32, at_once: u32) -> Self {
         const fn at_least_one(number: u32) -> NonZeroU32 {
             match NonZeroU32::new(number) {
                 Some(number) => number,
                 None => NonZeroU32::MIN,
             }
         }
-        Self { per_second: at_least_one(per_second), burst: at_least_one(burst) }
+        let count = at_least_one(at_once);
+        let period_ms = count.get() as u64 * 1_000 / at_least_one(per_second).get() as u64;
+        Self { count, period: Duration::from_millis(period_ms) }
+    }
+
+    /// In which time one comes back.
+    pub(crate) fn each(self) -> Duration {
+        (self.period / self.count.get()).max(Duration::from_nanos(1))
     }
 }
 

@@ -1,13 +1,15 @@
 //! `dev`: everything in one folder, credentials that stay the same, its game servers ended with it.
 
 use std::{
-    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
+use greenroom_operations::studios::KeyRequest;
 use greenroom_protocol::GameId;
+use greenroom_storage::KeyPermissions;
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -62,45 +64,14 @@ impl DevFile {
     }
 }
 
-/// What opens a development Greenroom: made at the first start, the same at every later one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// Permits everything.
-    pub admin_token: String,
-    /// A key of all games.
-    pub api_key: String,
-}
-
-impl Credentials {
-    /// Those of `data_dir`, or new ones.
-    pub fn of(data_dir: &Path) -> anyhow::Result<Self> {
-        if let Some(kept) = DevFile::read(data_dir)? {
-            return Ok(Self { admin_token: kept.admin_token, api_key: kept.api_key });
-        }
-        Ok(Self { admin_token: random_text()?, api_key: random_text()? })
-    }
-}
-
-/// 32 random bytes of the system's, in hexadecimal.
-fn random_text() -> anyhow::Result<String> {
-    let mut bytes = [0; 32];
-    let mut source = fs::File::open("/dev/urandom").context("no randomness is to be had")?;
-    io::Read::read_exact(&mut source, &mut bytes).context("no randomness is to be had")?;
-    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
-}
-
 /// Runs until it is asked to stop.
 pub async fn run(arguments: cli::Dev) -> anyhow::Result<()> {
     let config = configured(&arguments)?;
     let greenroom = Greenroom::start(config).await?;
-    let credentials = Credentials::of(greenroom.data_dir())?;
     let file = DevFile {
         url: greenroom.url(),
-        admin_token: credentials.admin_token,
-        api_key: credentials.api_key,
+        admin_token: greenroom.node().admin_token.token.expose_secret().to_owned(),
+        api_key: api_key(&greenroom).await?,
         game: greenroom.main_game(),
         data_dir: greenroom.data_dir().to_owned(),
     };
@@ -111,6 +82,28 @@ pub async fn run(arguments: cli::Dev) -> anyhow::Result<()> {
         welcome(&file);
     }
     greenroom.until_stopped(ServersAtStop::Stop).await
+}
+
+/// The key that the last `dev` in this folder left, or a new one that permits all that its studio may.
+async fn api_key(greenroom: &Greenroom) -> anyhow::Result<String> {
+    let keys = &greenroom.node().keys;
+    if let Some(kept) = DevFile::read(greenroom.data_dir())?
+        && keys.authenticate(&kept.api_key).await.is_ok()
+    {
+        return Ok(kept.api_key);
+    }
+    let settings = greenroom.node().settings.borrow().clone();
+    let studio = match settings.game_of_host(None) {
+        Some(game) => game.studio.clone(),
+        None => match settings.studios.keys().next() {
+            Some(studio) => studio.clone(),
+            None => anyhow::bail!("there is no studio; add [studios.demo] to the configuration"),
+        },
+    };
+    let permissions = KeyPermissions { hosting: true, admin: true, ..KeyPermissions::default() };
+    let request = KeyRequest { name: "greenroom dev".into(), permissions, ..KeyRequest::default() };
+    let (_key, text) = keys.create(&studio, request).await?;
+    Ok(text)
 }
 
 fn configured(arguments: &cli::Dev) -> anyhow::Result<Config> {

@@ -10,6 +10,7 @@ mod http;
 mod log;
 mod notify;
 mod output;
+mod outside;
 pub mod server;
 mod shutdown;
 

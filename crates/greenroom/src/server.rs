@@ -1,10 +1,9 @@
 //! A running Greenroom, from top to bottom: what is opened, in which order, and how it ends.
 
 use std::{
-    collections::BTreeSet,
     io,
-    net::{SocketAddr, TcpListener},
-    path::Path,
+    net::SocketAddr,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -13,24 +12,33 @@ use anyhow::Context as _;
 use greenroom_directory::{Directory, DirectoryConfig};
 use greenroom_domain::settings::Settings;
 use greenroom_event_log::{EventLog, EventLogConfig};
-use greenroom_fleet::{Phase, ProcessConfig, Provider, ProviderConfig};
-use greenroom_protocol::{GameId, ServerId};
+use greenroom_fleet::{ProcessConfig, Provider, ProviderConfig};
+use greenroom_operations::{Node, NodeDeps, SteadyClock};
+use greenroom_protocol::GameId;
 use greenroom_storage::{Storage, StorageConfig};
-use tokio::net::TcpSocket;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use secrecy::{ExposeSecret, SecretSlice};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cli,
     config::{Config, Environment, reachable},
     data_dir::DataDir,
-    log, notify,
+    log, notify, output,
+    outside::{self, Lights},
     shutdown::{self, Signals},
 };
 
 /// Connections that the system holds until we take them; more are refused by it.
 const BACKLOG_CONNECTIONS: u32 = 4096;
 
-/// How long `dev` gives its game servers to end before they are made to.
-const SERVER_STOP_GRACE: Duration = Duration::from_secs(5);
+/// How long player sockets may take to be told that Greenroom stops.
+const SOCKETS_CLOSE_MAX: Duration = Duration::from_secs(5);
 
 /// What becomes of the game servers when Greenroom stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +54,13 @@ pub struct Greenroom {
     config: Config,
     data: DataDir,
     engines: Engines,
+    node: Node,
     address: SocketAddr,
-    settings: Arc<Settings>,
-    #[expect(dead_code, reason = "handed to the API, which is not wired yet")]
-    listener: TcpListener,
+    settings: watch::Sender<Arc<Settings>>,
+    ready: watch::Sender<bool>,
+    closing: CancellationToken,
+    sockets: TaskTracker,
+    serving: TaskTracker,
     signals: Signals,
 }
 
@@ -70,6 +81,13 @@ pub struct Engines {
 pub async fn run(arguments: cli::Serve) -> anyhow::Result<()> {
     let config = Config::load(Some(&arguments.config), &Environment::of_process())?;
     let greenroom = Greenroom::start(config).await?;
+    let admin_token = &greenroom.node().admin_token;
+    if admin_token.is_new {
+        output::line(&format!(
+            "The admin token, shown this once: {}\nKeep it: it opens the console and every call.",
+            admin_token.token.expose_secret()
+        ));
+    }
     greenroom.until_stopped(ServersAtStop::GoOn).await
 }
 
@@ -78,14 +96,29 @@ impl Greenroom {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         log::start(&config.root.log)?;
         let signals = Signals::new().context("cannot receive signals")?;
+        let metrics = PrometheusBuilder::new().install_recorder().context("cannot collect metrics")?;
         let data = DataDir::open(&config.root.data_dir)?;
+        // Taken before anything is read, so that those who come meanwhile wait instead of being refused.
         let listener = listen(config.root.listen)?;
         let address = listener.local_addr()?;
-        let settings = Arc::new(config.settings(address));
+        let (settings, settings_watch) = watch::channel(Arc::new(config.settings(address)));
         let engines = Engines::open(&data).await?;
+        let node = start_node(&config, &engines, settings_watch).await?;
+
+        let (ready, ready_watch) = watch::channel(false);
+        let (closing, sockets, serving) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
+        let lights = Lights { ready: ready_watch, closing: closing.clone(), sockets: sockets.clone() };
+        let routes = outside::routes(&config, node.clone(), metrics, lights);
+        let serve = greenroom_api::serve(listener, routes, outside::serve_settings(&config), closing.clone());
+        serving.spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "requests are no longer served");
+            }
+        });
+        ready.send_replace(true);
         tracing::info!(%address, data_dir = %data.path().display(), "requests are served");
         notify::ready();
-        Ok(Self { config, data, engines, address, settings, listener, signals })
+        Ok(Self { config, data, engines, node, address, settings, ready, closing, sockets, serving, signals })
     }
 
     /// Where requests are served, for a program on this machine.
@@ -100,7 +133,12 @@ impl Greenroom {
 
     /// The game of a request that names none.
     pub fn main_game(&self) -> Option<GameId> {
-        self.settings.game_of_host(None).map(|game| game.id.clone())
+        self.settings.borrow().game_of_host(None).map(|game| game.id.clone())
+    }
+
+    /// All operations.
+    pub fn node(&self) -> &Node {
+        &self.node
     }
 
     /// Waits until it is asked to stop, and does so.
@@ -108,8 +146,25 @@ impl Greenroom {
         let signal = self.signals.next().await;
         tracing::info!(signal, "stopping");
         notify::stopping();
-        let timeout = self.config.root.shutdown_timeout;
-        shutdown::carry_out(stop(self.engines, servers), timeout, &mut self.signals).await;
+        let deadline = self.config.root.shutdown_timeout;
+        let Self { engines, node, ready, closing, sockets, serving, mut signals, .. } = self;
+        // The data folder's lock is held until the last step is done.
+        let _data = self.data;
+        let steps = async move {
+            ready.send_replace(false);
+            closing.cancel();
+            close_sockets(&node, &sockets).await;
+            serving.close();
+            serving.wait().await;
+            if servers == ServersAtStop::Stop {
+                node.servers.stop_all().await;
+            }
+            node.shutdown.cancel();
+            node.tracker.close();
+            node.tracker.wait().await;
+            engines.close().await;
+        };
+        shutdown::carry_out(steps, deadline, &mut signals).await;
         tracing::info!("stopped");
         Ok(())
     }
@@ -122,47 +177,56 @@ impl Engines {
         let storage = Storage::open(StorageConfig::Embedded { path: data.storage_file() })?;
         let provider = Provider::open(ProviderConfig::Process(ProcessConfig {
             servers_dir: data.servers_dir(),
-            greenroom: std::env::current_exe().context("the path of this program cannot be told")?,
+            greenroom: own_path()?,
             supervise_args: vec!["supervise".into()],
         }))
         .await?;
         Ok(Self { directory, event_log, storage, provider })
     }
-}
 
-/// The one way down: what is asked of us last is closed first.
-async fn stop(engines: Engines, servers: ServersAtStop) {
-    if servers == ServersAtStop::Stop {
-        stop_servers(&engines.provider).await;
+    async fn close(self) {
+        self.provider.shutdown().await;
+        self.directory.close().await;
+        self.event_log.close().await;
+        self.storage.close().await;
     }
-    engines.provider.shutdown().await;
-    engines.directory.close().await;
-    engines.event_log.close().await;
-    engines.storage.close().await;
 }
 
-/// Asks every game server to end and waits until all have.
-async fn stop_servers(provider: &Provider) {
-    let mut changes = provider.observe();
-    let mut running: BTreeSet<ServerId> = match provider.list().await {
-        Ok(servers) => servers
-            .into_iter()
-            .filter(|server| !matches!(server.phase, Phase::Ended(_)))
-            .map(|server| server.id)
-            .collect(),
-        Err(error) => return tracing::error!(%error, "the game servers cannot be listed; they go on"),
+async fn start_node(
+    config: &Config,
+    engines: &Engines,
+    settings: watch::Receiver<Arc<Settings>>,
+) -> anyhow::Result<Node> {
+    let access_key =
+        config.jwt_secret().map(|secret| SecretSlice::from(secret.expose_secret().as_bytes().to_vec()));
+    let deps = NodeDeps {
+        directory: engines.directory.clone(),
+        log: engines.event_log.clone(),
+        storage: engines.storage.clone(),
+        provider: engines.provider.clone(),
+        settings,
+        auth: outside::auth_settings(config),
+        access_key,
+        admin_token: None,
+        greenroom: own_path()?.to_string_lossy().into_owned(),
+        clock: Arc::new(SteadyClock::default()),
+        tracker: TaskTracker::new(),
+        shutdown: CancellationToken::new(),
     };
-    for id in &running {
-        if let Err(error) = provider.stop(id, SERVER_STOP_GRACE).await {
-            tracing::warn!(server = %id, %error, "a game server cannot be stopped; it goes on");
-        }
+    Ok(Node::start(deps).await?)
+}
+
+/// Every socket is asked to come back later; those that do not listen are cut off with the process.
+async fn close_sockets(node: &Node, sockets: &TaskTracker) {
+    node.hub.close_all();
+    sockets.close();
+    if timeout(SOCKETS_CLOSE_MAX, sockets.wait()).await.is_err() {
+        tracing::warn!(sockets = sockets.len(), "player sockets that do not listen are cut off");
     }
-    while !running.is_empty() {
-        let Some(server) = changes.next().await else { break };
-        if matches!(server.phase, Phase::Ended(_)) {
-            running.remove(&server.id);
-        }
-    }
+}
+
+fn own_path() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("the path of this program cannot be told")
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -176,5 +240,5 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     // Without this a restart waits until the old connections have timed out.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG_CONNECTIONS)?.into_std()
+    socket.listen(BACKLOG_CONNECTIONS)
 }

@@ -162,6 +162,7 @@ fn auth(context: &mut Context, auth: &Auth) {
         );
         context.error("auth.jwt_secret", sentence);
     }
+    at_least(context, "auth.contract_token_ttl", auth.contract_token_ttl, Duration::from_mins(1));
     at_least(context, "auth.access_token_ttl", auth.access_token_ttl, Duration::from_mins(1));
     if auth.refresh_token_ttl < auth.access_token_ttl {
         context.error(
@@ -177,10 +178,9 @@ fn auth(context: &mut Context, auth: &Auth) {
 
 fn limits(context: &mut Context, limits: &Limits) {
     for (key, value) in [
-        ("sockets_max", limits.sockets_max),
+        ("connections_max", limits.connections_max),
         ("sockets_per_address_max", limits.sockets_per_address_max),
-        ("sockets_per_player_max", limits.sockets_per_player_max),
-        ("lobbies_per_game_max", limits.lobbies_per_game_max),
+        ("streams_per_key_max", limits.streams_per_key_max),
     ] {
         between(context, &join("limits", key), value, 1..=10_000_000);
     }

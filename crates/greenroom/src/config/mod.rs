@@ -4,7 +4,6 @@
 mod check;
 pub mod document;
 pub mod environment;
-pub mod network;
 #[doc(hidden)]
 pub mod reader;
 pub mod secret;

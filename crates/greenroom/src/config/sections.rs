@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
+use greenroom_api::Network;
 use greenroom_domain::settings::{PortProtocol, ProviderKind, Readiness, WarmPayload};
 use greenroom_protocol::{GameId, RegionId, StudioId};
 
 use super::{
-    network::Network,
     reader::section_of,
-    value::{Bytes, LogFormat, ProxyHeader, Rate},
+    value::{Bytes, LogFormat, Rate},
 };
 
 section_of! {
@@ -55,8 +55,10 @@ section_of! {
 section_of! {
     /// How players sign in.
     Auth {
-        /// How long an access token is good.
-        access_token_ttl: Duration = "30d";
+        /// How long an access token of the contract's paths is good, such as `/auth/anonymous`.
+        contract_token_ttl: Duration = "30d";
+        /// How long an access token of the native paths is good. It comes with a refresh token.
+        access_token_ttl: Duration = "15m";
         /// How long a refresh token is good; each use gives a new one.
         refresh_token_ttl: Duration = "90d";
         /// The Discord application whose tokens are accepted. Unset: those of any application.
@@ -76,6 +78,8 @@ section_of! {
     Console {
         /// Whether they are served.
         enabled: bool = true;
+        /// Whether the console's cookies are sent over HTTPS only: set it where a proxy speaks TLS.
+        secure_cookies: bool = false;
         /// How long an operator stays signed in without doing anything.
         session_ttl: Duration = "12h";
     }
@@ -83,32 +87,32 @@ section_of! {
 
 section_of! {
     /// What one caller may ask of Greenroom. A rate is so many at once, and as many again per period;
-    /// what is over it is refused with 429, or `Too many messages` in a socket.
+    /// what is over it is refused with 429, or dropped and told of once in a socket.
     Limits {
-        /// Requests of one client address that carry no API key.
-        requests_per_address: Rate = "100/s";
-        /// Sign-ins and new accounts of one client address.
-        sign_ins_per_address: Rate = "120/min";
+        /// Requests of one client address that carry no credentials.
+        requests_per_address: Rate = "200/s";
+        /// Requests of one client address that carry credentials, before these are looked at.
+        credentials_per_address: Rate = "2000/s";
+        /// Sign-ins and refreshes of one client address.
+        sign_ins_per_address: Rate = "30/s";
         /// Attempts of one client address to sign in to the console.
         admin_sign_ins_per_address: Rate = "10/min";
         /// Requests of one player.
-        requests_per_player: Rate = "50/s";
-        /// Messages of one player over its sockets.
-        messages_per_player: Rate = "30/s";
-        /// Requests with one API key.
-        requests_per_key: Rate = "200/s";
-        /// Requests of one game server.
-        requests_per_server: Rate = "100/s";
-        /// Sockets open at once.
-        sockets_max: u32 = 20000;
-        /// Sockets of one client address open at once.
+        requests_per_player: Rate = "100/s";
+        /// Requests of one API key, game server or administrator.
+        requests_per_key: Rate = "1000/s";
+        /// Allocations of one API key or administrator.
+        allocations_per_key: Rate = "100/s";
+        /// Messages of a client over one player socket.
+        messages_per_socket: Rate = "40/s";
+        /// Connections open at once, player sockets included; one more is answered 503.
+        connections_max: u32 = 50000;
+        /// Player sockets of one client address open at once.
         sockets_per_address_max: u32 = 512;
-        /// Sockets of one player open at once; the oldest is closed for a new one.
-        sockets_per_player_max: u32 = 8;
-        /// Lobbies of one game at once.
-        lobbies_per_game_max: u32 = 10000;
+        /// Streams (events, followed logs) of one caller open at once.
+        streams_per_key_max: u32 = 16;
         /// Largest body of a request.
-        body_max: Bytes = "1MiB";
+        body_max: Bytes = "4MiB";
         /// Largest message over a player's socket.
         message_max: Bytes = "64KiB";
     }
@@ -120,9 +124,8 @@ section_of! {
     TrustedProxies {
         /// The proxies' own addresses and networks.
         addresses: Vec<Network> = [];
-        /// The header that they set.
-        header: ProxyHeader = "x-forwarded-for";
-        /// How many proxies stand in a row: so many entries from the header's end stands the client.
+        /// How many proxies stand in a row: so many entries from the end of `X-Forwarded-For` stands the
+        /// client.
         hops: u32 = 1;
     }
 }

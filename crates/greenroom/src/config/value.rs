@@ -5,11 +5,10 @@ use std::{
     time::Duration,
 };
 
+use greenroom_api::Network;
 use greenroom_domain::settings::{PortProtocol, ProviderKind, Readiness, WarmPayload};
 use greenroom_protocol::{GameId, RegionId, StudioId};
 use toml::Value;
-
-use super::network::Network;
 
 /// A single setting: how it is written, and how that is read.
 pub trait Setting: Sized {
@@ -46,15 +45,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// The header in which a trusted proxy names the client's address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProxyHeader {
-    /// `X-Forwarded-For`, counted from its end.
-    XForwardedFor,
-    /// `X-Real-Ip`.
-    XRealIp,
 }
 
 impl<T: Setting> Setting for Option<T> {
@@ -166,11 +156,6 @@ texts! {
         "text" => Ok(Self::Text),
         "json" => Ok(Self::Json),
         _ => Err("is no format of log lines".into()),
-    };
-    ProxyHeader: "\"x-forwarded-for\" or \"x-real-ip\"", |text| match text.to_ascii_lowercase().as_str() {
-        "x-forwarded-for" => Ok(Self::XForwardedFor),
-        "x-real-ip" => Ok(Self::XRealIp),
-        _ => Err("is no header that Greenroom reads an address from".into()),
     };
 }
 

@@ -21,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub const TOKEN_BYTES_MAX: usize = 4_096;
 
 /// Fewest bytes of a key that signs access tokens.
-pub const ACCESS_KEY_BYTES_MIN: usize = 32;
+pub const ACCESS_KEY_BYTES_MIN: usize = 16;
 
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

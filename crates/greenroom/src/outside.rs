@@ -1,0 +1,92 @@
+//! The configuration as the outside understands it: limits, proxies, pages.
+
+use greenroom_api::{
+    ApiDeps, ApiSettings, Page, Rate, RateLimits, Router, ServeSettings, SocketLimits, TrustedProxies,
+    router, static_pages,
+};
+use greenroom_operations::{
+    Node,
+    players::{AuthSettings, DiscordSettings},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::config::{Config, sections::Limits, value};
+
+/// What the router is told of the life cycle.
+pub(crate) struct Lights {
+    /// Whether requests are served.
+    pub(crate) ready: watch::Receiver<bool>,
+    /// Cancelled when Greenroom begins to stop.
+    pub(crate) closing: CancellationToken,
+    /// Counts the open sockets.
+    pub(crate) sockets: TaskTracker,
+}
+
+/// Every path of Greenroom over `node`.
+pub(crate) fn routes(config: &Config, node: Node, metrics: PrometheusHandle, lights: Lights) -> Router {
+    let settings = api_settings(config);
+    let extra = static_pages("/play/skirmish", |name| {
+        let asset = skirmish::client::asset(name)?;
+        Some(Page { content_type: asset.content_type, bytes: asset.bytes })
+    });
+    let Lights { ready, closing, sockets } = lights;
+    router(ApiDeps { node, settings, metrics, ready, closing, tracker: sockets, extra })
+}
+
+/// How connections are treated.
+pub(crate) fn serve_settings(config: &Config) -> ServeSettings {
+    let connections_max = config.root.limits.connections_max as usize;
+    ServeSettings { connections_max, ..ServeSettings::default() }
+}
+
+/// How sign-ins behave.
+pub(crate) fn auth_settings(config: &Config) -> AuthSettings {
+    let auth = &config.root.auth;
+    let base_url = auth.discord_base_url.trim_end_matches('/');
+    AuthSettings {
+        contract_access_ttl: auth.contract_token_ttl,
+        access_ttl: auth.access_token_ttl,
+        refresh_ttl: auth.refresh_token_ttl,
+        discord: DiscordSettings {
+            api_url: format!("{base_url}/api"),
+            application_id: auth.discord_application_id.clone(),
+            ..DiscordSettings::default()
+        },
+    }
+}
+
+fn api_settings(config: &Config) -> ApiSettings {
+    let limits = &config.root.limits;
+    let proxies = &config.root.trusted_proxies;
+    ApiSettings {
+        limits: rate_limits(limits),
+        trusted_proxies: TrustedProxies { networks: proxies.addresses.clone(), hops_max: proxies.hops },
+        body_bytes_max: usize::try_from(limits.body_max.0).unwrap_or(usize::MAX),
+        sockets: SocketLimits {
+            message_bytes_max: usize::try_from(limits.message_max.0).unwrap_or(usize::MAX),
+            commands: rate(limits.messages_per_socket),
+            ..SocketLimits::default()
+        },
+        ..ApiSettings::default()
+    }
+}
+
+fn rate_limits(limits: &Limits) -> RateLimits {
+    RateLimits {
+        sign_in: rate(limits.sign_ins_per_address),
+        anonymous: rate(limits.requests_per_address),
+        presented: rate(limits.credentials_per_address),
+        player: rate(limits.requests_per_player),
+        caller: rate(limits.requests_per_key),
+        allocate: rate(limits.allocations_per_key),
+        sockets_per_address_max: limits.sockets_per_address_max,
+        streams_per_caller_max: limits.streams_per_key_max,
+        ..RateLimits::default()
+    }
+}
+
+fn rate(rate: value::Rate) -> Rate {
+    Rate { count: rate.count, period: rate.period }
+}
