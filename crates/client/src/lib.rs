@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 pub mod error;
+mod http;
 pub mod player;
 pub mod server;
 pub mod ticket;

@@ -12,7 +12,10 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, protocol::WebSocketConfig},
 };
 
-use crate::error::{ClientError, read};
+use crate::{
+    error::{ClientError, read},
+    http,
+};
 
 /// Largest message that is read from a socket, in bytes.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -44,7 +47,7 @@ pub struct Player {
 impl Player {
     /// Signs a new player in at `url`, such as `http://127.0.0.1:4700`.
     pub async fn sign_in(url: &str, username: &str) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder().build().map_err(ClientError::unreachable)?;
+        let http = http::client()?;
         let url = url.trim_end_matches('/').to_owned();
         let body = AnonymousRequest { username: Some(username.to_owned()) };
         let request = http.post(format!("{url}/auth/anonymous")).json(&body);
@@ -53,9 +56,9 @@ impl Player {
     }
 
     /// A player who signed in before.
-    pub fn with_token(url: &str, token: impl Into<String>) -> Self {
+    pub fn with_token(url: &str, token: impl Into<String>) -> Result<Self, ClientError> {
         let url = url.trim_end_matches('/').to_owned();
-        Self { http: reqwest::Client::new(), url, token: token.into() }
+        Ok(Self { http: http::client()?, url, token: token.into() })
     }
 
     /// The access token.

@@ -11,6 +11,7 @@ use greenroom_protocol::{
 
 use crate::{
     error::{ClientError, read},
+    http,
     ticket::TicketKeys,
 };
 
@@ -45,7 +46,7 @@ impl GameServer {
     /// Reads what Greenroom put into the environment.
     pub fn from_environment() -> Result<Self, ClientError> {
         Ok(Self {
-            http: reqwest::Client::new(),
+            http: http::client()?,
             url: variable("GREENROOM_URL")?.trim_end_matches('/').to_owned(),
             token: variable("GREENROOM_SERVER_TOKEN")?,
             id: parsed("GREENROOM_SERVER_ID")?,
