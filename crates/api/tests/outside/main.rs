@@ -1,0 +1,17 @@
+//! The outside, driven by plain HTTP and WebSocket programs over a real node.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+mod bans;
+mod contract;
+mod documents;
+mod events;
+mod hosting;
+mod keys;
+mod limits;
+mod lobby;
+mod players;
+mod routes;
+mod serving;
+mod sockets;
