@@ -1,1 +1,98 @@
-//! Placeholder.
+//! The console: the web pages from which an installation is watched and run, under `/console`.
+//!
+//! Pages are rendered here and work without scripts, but for what is live: a page that shows the
+//! present names a fragment, and a stream of server-sent events replaces it whenever it has changed
+//! (see `live`). Every path but the sign-in and the assets stands behind one guard (see `access`).
+//! Nothing comes from elsewhere, and nothing in a page is inline.
+#![deny(missing_docs)]
+
+mod access;
+mod assets;
+mod chart;
+mod format;
+mod headers;
+mod live;
+mod pages;
+mod parts;
+mod settings;
+mod view;
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    response::Redirect,
+    routing::{get, post},
+};
+use greenroom_operations::Node;
+use parking_lot::Mutex;
+
+use access::{Attempts, LastUses};
+use live::Live;
+
+pub use settings::{ClientAddress, ConsoleSettings, Rate};
+
+/// Largest body of a form, in bytes. A larger one is refused with 413.
+const FORM_BYTES_MAX: usize = 16 * 1024;
+
+/// Everything under `/console`. Starts the task that renders what is live, on the node's tracker.
+pub fn router(node: Node, settings: ConsoleSettings) -> Router {
+    let console = Console::new(node, settings);
+    let guarded = Router::new()
+        .route("/console", get(pages::overview::show))
+        .route("/console/servers", get(pages::servers::show))
+        .route("/console/servers/{game}/{id}", get(pages::server::show))
+        .route("/console/servers/{game}/{id}/stop", post(pages::server::stop))
+        .route("/console/lobbies", get(pages::lobbies::show))
+        .route("/console/lobbies/{game}/{id}", get(pages::lobby::show))
+        .route("/console/lobbies/{game}/{id}/close", post(pages::lobby::close))
+        .route("/console/players", get(pages::players::show))
+        .route("/console/players/{game}/{id}", get(pages::player::show))
+        .route("/console/players/{game}/{id}/ban", post(pages::player::ban))
+        .route("/console/players/{game}/{id}/unban", post(pages::player::unban))
+        .route("/console/audit", get(pages::audit::show))
+        .route("/console/live/overview", get(live::streams::overview))
+        .route("/console/live/servers", get(live::streams::servers))
+        .route("/console/live/servers/{game}/{id}", get(live::streams::server))
+        .route("/console/live/lobbies", get(live::streams::lobbies))
+        .route("/console/live/lobbies/{game}/{id}", get(live::streams::lobby))
+        .route("/console/sign-out", post(access::sign_in::sign_out))
+        .route("/console/{*path}", get(pages::not_found))
+        .method_not_allowed_fallback(pages::method_not_allowed)
+        .layer(middleware::from_fn_with_state(console.clone(), access::guard));
+    Router::new()
+        .route("/console/", get(|| async { Redirect::permanent("/console") }))
+        .route("/console/sign-in", get(access::sign_in::show).post(access::sign_in::sign_in))
+        .route("/console/assets/{version}/{file}", get(assets::serve))
+        .merge(guarded)
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(middleware::from_fn(headers::protect))
+        .with_state(console)
+}
+
+/// What every handler has. Cheap to clone.
+#[derive(Clone)]
+struct Console(Arc<Inner>);
+
+struct Inner {
+    node: Node,
+    settings: ConsoleSettings,
+    attempts: Attempts,
+    last_uses: LastUses,
+    live: Live,
+}
+
+impl Console {
+    fn new(node: Node, settings: ConsoleSettings) -> Self {
+        let attempts = Attempts::new(settings.sign_ins);
+        let last_uses = Mutex::new(HashMap::new());
+        let live = Live::start(&node);
+        Self(Arc::new(Inner { node, settings, attempts, last_uses: LastUses(last_uses), live }))
+    }
+
+    fn node(&self) -> &Node {
+        &self.0.node
+    }
+}

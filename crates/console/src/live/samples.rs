@@ -1,0 +1,102 @@
+//! The last minutes, a number every few seconds: what the overview's charts are drawn from.
+
+use std::{collections::VecDeque, time::Duration};
+
+use greenroom_operations::Node;
+use greenroom_protocol::{Timestamp, hosting::ServerState};
+use parking_lot::Mutex;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// The time from one sample to the next.
+const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+
+/// Samples that are kept: a quarter of an hour.
+pub(crate) const SAMPLES_MAX: usize = 181;
+
+/// What there was at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sample {
+    pub(crate) at: Timestamp,
+    pub(crate) players: u32,
+    pub(crate) sockets: u32,
+    pub(crate) lobbies: u32,
+    pub(crate) starting: u32,
+    pub(crate) ready: u32,
+    pub(crate) allocated: u32,
+    pub(crate) stopping: u32,
+    /// Servers that were handed out since the sample before. One that came and went in between
+    /// is not counted.
+    pub(crate) handed_out: u32,
+}
+
+/// The last [`SAMPLES_MAX`] samples, oldest first.
+#[derive(Default)]
+pub(crate) struct Samples(Mutex<VecDeque<Sample>>);
+
+impl Samples {
+    pub(crate) fn all(&self) -> Vec<Sample> {
+        self.0.lock().iter().copied().collect()
+    }
+
+    pub(super) async fn take_for_ever(&self, node: &Node) {
+        let mut ticks = interval(SAMPLE_EVERY);
+        // After a stall one sample is enough: the charts have one place for each.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = node.clock.now();
+        loop {
+            ticks.tick().await;
+            let sample = take(node, last);
+            last = sample.at;
+            self.push(sample);
+        }
+    }
+
+    fn push(&self, sample: Sample) {
+        let mut samples = self.0.lock();
+        if samples.len() >= SAMPLES_MAX {
+            samples.pop_front();
+        }
+        samples.push_back(sample);
+    }
+}
+
+/// What there is now; `last` is when the sample before was taken.
+fn take(node: &Node, last: Timestamp) -> Sample {
+    let hub = node.hub.counts();
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let mut sample = Sample {
+        at: node.clock.now(),
+        players: count(hub.players),
+        sockets: count(hub.sockets),
+        lobbies: count(hub.lobbies),
+        ..Sample::default()
+    };
+    for server in node.servers.snapshot(None) {
+        match server.state {
+            ServerState::Starting => sample.starting += 1,
+            ServerState::Ready => sample.ready += 1,
+            ServerState::Allocated => sample.allocated += 1,
+            ServerState::Stopping => sample.stopping += 1,
+            ServerState::Ended | ServerState::Lost => {}
+        }
+        if server.allocated_at.is_some_and(|at| at > last && at <= sample.at) {
+            sample.handed_out += 1;
+        }
+    }
+    sample
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_samples_are_kept() {
+        let samples = Samples::default();
+        for players in 0..SAMPLES_MAX as u32 + 10 {
+            samples.push(Sample { players, ..Sample::default() });
+        }
+        let all = samples.all();
+        assert_eq!((all.len(), all[0].players), (SAMPLES_MAX, 10));
+    }
+}

@@ -1,0 +1,243 @@
+//! One game server: what it is, how it fares, its log; and the button that stops it.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{extract::Path, response::Response};
+use greenroom_domain::server::{Purpose, Server};
+use greenroom_fleet::Usage;
+use greenroom_operations::Node;
+use greenroom_protocol::{
+    GameId, ServerId, Timestamp,
+    hosting::{ExitView, ServerState, ServerView},
+};
+use maud::{Markup, html};
+
+use crate::{
+    format,
+    parts::{self, Times, fact},
+    view::{Notice, Section, View},
+};
+
+pub(crate) async fn show(view: View, Path((game, id)): Path<(GameId, ServerId)>) -> Response {
+    let server = match view.node().servers.get(&game, &id).await {
+        Ok(server) => server,
+        Err(error) => return view.problem(Section::Servers, &error.into()),
+    };
+    let path = format!("/console/live/servers/{game}/{id}");
+    let content = html! {
+        div.live data-live=(path) { (fragment(view.node(), &game, &id, None, view.times()).await) }
+        (log_panel(server.state.is_final()))
+        @if !server.state.is_final() { (stop_panel(&view, &server)) }
+        (parts::curl(&format!(
+            "curl -N \"{}/v1/games/{game}/servers/{id}/logs?follow=true\" \\\n  -H \"Authorization: Bearer $GREENROOM_ADMIN_TOKEN\"",
+            view.base_url
+        )))
+    };
+    view.page(Section::Servers, &[&server.name], &content)
+}
+
+pub(crate) async fn stop(view: View, Path((game, id)): Path<(GameId, ServerId)>) -> Response {
+    if let Err(error) = view.node().servers.stop(&game, &id).await {
+        return view.problem(Section::Servers, &error.into());
+    }
+    let admin = &view.visitor.admin().name;
+    let detail = serde_json::json!({ "game": game });
+    tracing::info!(admin, server = %id, %game, "stopped a game server from the console");
+    view.node().admins.audit(admin, "server.stop", id.as_str(), detail).await;
+    view.go(&parts::server_path(&game, &id), Notice::ServerStopping)
+}
+
+pub(crate) async fn fragment(
+    node: &Node,
+    game: &GameId,
+    id: &ServerId,
+    cpu_cores: Option<f64>,
+    times: Times,
+) -> Markup {
+    match node.servers.get(game, id).await {
+        Ok(server) => {
+            let document = node.servers.living(id);
+            let usage = node.servers.usage(game, id).await;
+            drawn(&server, document.as_ref(), usage, cpu_cores, times)
+        }
+        Err(error) => html! { p.notice.bad { (greenroom_operations::Failure::from(error).sentence()) } },
+    }
+}
+
+fn drawn(
+    server: &ServerView,
+    document: Option<&Arc<Server>>,
+    usage: Option<Usage>,
+    cpu_cores: Option<f64>,
+    times: Times,
+) -> Markup {
+    let crashed = server.exit.as_ref().is_some_and(|exit| exit.crashed);
+    let is_final = server.state.is_final();
+    html! {
+        div.title data-final[is_final] {
+            h1 { (server.name) }
+            (parts::server_badge(server.state, is_final && crashed))
+        }
+        @if let Some(title) = document.and_then(|one| one.birth.title.as_deref()) { p.subtitle { "“" (title) "”" } }
+        div.columns {
+            section.panel {
+                h2 { "What it is" }
+                dl.facts { (facts(server, document, times)) }
+            }
+            section.panel {
+                h2 { "How it fares" }
+                dl.facts { (fares(server, document, usage, cpu_cores, times)) }
+                (history(server, times))
+            }
+        }
+        @if let Some(exit) = &server.exit { (end(exit, is_final, times)) }
+    }
+}
+
+fn facts(server: &ServerView, document: Option<&Arc<Server>>, times: Times) -> Markup {
+    html! {
+        (fact("Id", &parts::copyable(server.id.as_str())))
+        (fact("Game", &html! { a href=(format!("/console/servers?game={}", server.game)) { (server.game) } }))
+        (fact("Address", &match server.port {
+            Some(port) => parts::copyable(&format!("{}:{port}", server.address)),
+            None => html! { span.soft { "none until it is ready" } },
+        }))
+        @if server.ports.len() > 1 || server.ports.iter().any(|port| port.name != "default") {
+            (fact("Ports", &html! {
+                ul.plain {
+                    @for port in &server.ports {
+                        li { span.mono { (port.port) } " " (port.protocol) " " span.soft { (port.name) } }
+                    }
+                }
+            }))
+        }
+        @if let Some(region) = &server.region { (fact("Region", &html! { (region) })) }
+        @if let Some(version) = server.version.as_deref().filter(|version| !version.is_empty()) {
+            (fact("Version", &html! { (version) }))
+        }
+        @if let Some(document) = document {
+            (fact("Started", &html! {
+                @match document.birth.purpose {
+                    Purpose::Warm => { "ahead of demand, for the warm pool" }
+                    Purpose::Allocation => { "for an allocation" }
+                }
+            }))
+        }
+        @match &server.allocation {
+            Some(allocation) => {
+                (fact("Handed out", &times.at(allocation.at)))
+                @if let Some(by) = document.and_then(|one| one.allocation.as_ref()).map(|one| one.by.as_str()) {
+                    (fact("Asked for by", &html! { (by) }))
+                }
+                @if let Some(id) = &allocation.match_id { (fact("Match", &parts::copyable(id.as_str()))) }
+                @if !server.state.is_final() || allocation.payload_bytes > 0 {
+                    (fact("Payload", &html! { (format::bytes(allocation.payload_bytes)) }))
+                }
+            }
+            None => { (fact("Handed out", &html! { span.soft { "not yet" } })) }
+        }
+    }
+}
+
+fn fares(
+    server: &ServerView,
+    document: Option<&Arc<Server>>,
+    usage: Option<Usage>,
+    cpu_cores: Option<f64>,
+    times: Times,
+) -> Markup {
+    html! {
+        (fact("Asked for", &times.at(server.created_at)))
+        @if let Some(took) = took(server) { (fact("Ready after", &html! { (format::duration(took)) })) }
+        @if let Some(document) = document.filter(|one| one.tries > 1) {
+            (fact("Tries to start", &html! { (document.tries) }))
+        }
+        @if let Some(usage) = usage {
+            (fact("Memory", &html! { (format::bytes(usage.memory_bytes)) }))
+            (fact("CPU", &html! {
+                @if let Some(cores) = cpu_cores { (format!("{:.1} % of a core", cores * 100.0)) ", " }
+                (format::duration(Duration::from_secs_f64(usage.cpu_seconds.max(0.0)))) " in all"
+            }))
+        }
+    }
+}
+
+/// From the request to the readiness.
+fn took(server: &ServerView) -> Option<Duration> {
+    let is_up = |state| matches!(state, ServerState::Ready | ServerState::Allocated);
+    let ready: Timestamp = server.history.iter().find(|change| is_up(change.state))?.at;
+    Some(ready.since(server.created_at))
+}
+
+fn history(server: &ServerView, times: Times) -> Markup {
+    html! {
+        h3 { "States" }
+        ol.history {
+            @for change in &server.history {
+                li {
+                    (parts::server_badge(change.state, false)) " " (times.at(change.at))
+                    @if let Some(reason) = &change.reason { span.soft { " – " (reason) } }
+                }
+            }
+        }
+    }
+}
+
+fn end(exit: &ExitView, is_final: bool, times: Times) -> Markup {
+    let title = if is_final { "How it ended" } else { "How the last try to start ended" };
+    html! {
+        section.panel.end data-look=[exit.crashed.then_some("bad")] {
+            h2 { (title) }
+            p {
+                (exit.reason.as_deref().unwrap_or("it ended")) ", " (times.at(exit.at))
+                @if let Some(code) = exit.code { " (exit status " (code) ")" }
+                @if let Some(signal) = exit.signal { " (signal " (signal) ")" }
+            }
+            @if !exit.last_lines.is_empty() {
+                h3 { "Its last lines" }
+                pre.lines tabindex="0" { @for line in &exit.last_lines { (line) "\n" } }
+            }
+        }
+    }
+}
+
+fn log_panel(is_final: bool) -> Markup {
+    html! {
+        section.panel.log-panel #log data-log {
+            div.heading {
+                h2 { "Log" }
+                div.log-tools {
+                    input #log-find type="search" placeholder="Search in the log" aria-label="Search in the log" autocomplete="off" spellcheck="false";
+                    span.soft #log-count aria-live="polite" {}
+                    label.check { input #log-follow type="checkbox" checked[!is_final]; " Follow" }
+                    label.check { input #log-times type="checkbox"; " Times" }
+                }
+            }
+            ol.log #log-lines tabindex="0" role="log" aria-live="off" aria-label="Log of the game server" {}
+            p.soft #log-state { "The log is shown here with scripts on." }
+        }
+    }
+}
+
+fn stop_panel(view: &View, server: &ServerView) -> Markup {
+    let path = parts::server_path(&server.game, &server.id);
+    let command = parts::curl_command(&view.base_url, "DELETE", &format!("/v1/servers/{}", server.id), None);
+    html! {
+        section.panel.change.unless-final {
+            h2 { "Stop it" }
+            @if view.may_change() {
+                details.confirm {
+                    summary.button.danger { "Stop this server…" }
+                    form method="post" action=(format!("{path}/stop")) {
+                        (view.csrf())
+                        p { "It is asked to end, and killed if it has not after its grace. Players on it are disconnected." }
+                        button.danger type="submit" { "Stop " (server.name) }
+                    }
+                }
+            } @else {
+                p.soft { "Your role may look, but not change anything." }
+            }
+            (parts::curl(&command))
+        }
+    }
+}
