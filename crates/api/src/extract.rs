@@ -149,7 +149,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
         let Body(body) = Body::from_request(request, api).await?;
-        from_json(&body).map(Self)
+        from_json_object(&body).map(Self)
     }
 }
 
@@ -161,8 +161,19 @@ impl<T: DeserializeOwned + Default> FromRequest<Api> for OptionalJson<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, ApiError> {
         let Body(body) = Body::from_request(request, api).await?;
-        if body.is_empty() { Ok(Self(T::default())) } else { from_json(&body).map(Self) }
+        if body.is_empty() { Ok(Self(T::default())) } else { from_json_object(&body).map(Self) }
     }
+}
+
+/// An array would be taken for the fields of a struct in their order.
+fn from_json_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let begins = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    if begins == Some(&b'{') {
+        return from_json(body);
+    }
+    // What is no JSON at all is told as that.
+    from_json::<serde::de::IgnoredAny>(body)?;
+    Err(ApiError::new(ErrorCode::Invalid, "The body must be a JSON object."))
 }
 
 pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {

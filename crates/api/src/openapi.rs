@@ -86,6 +86,11 @@ fn describe_errors(operation: &mut Operation) {
         {
             let description = response.description.clone();
             *response = error(&description);
+        } else if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            // OpenAPI wants one of every response.
+            response.description = "What was asked for".into();
         }
     }
     if is_protected {

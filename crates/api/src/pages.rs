@@ -26,7 +26,7 @@ pub struct Page {
 /// The files that `lookup` knows, below `prefix`, which begins with a slash and ends without one.
 /// The empty name is the page itself. Browsers ask each time whether a file is still the same.
 pub fn static_pages(prefix: &str, lookup: impl Fn(&str) -> Option<Page> + Send + Sync + 'static) -> Router {
-    let lookup: Arc<dyn Fn(&str) -> Option<Page> + Send + Sync> = Arc::new(lookup);
+    let lookup = Arc::new(lookup);
     let index = Arc::clone(&lookup);
     let with_slash = format!("{prefix}/");
     let to_page = with_slash.clone();

@@ -6,6 +6,7 @@ use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
@@ -23,9 +24,15 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most headers of a request.
 const HEADERS_MAX: usize = 100;
 
+/// Connections at once that are told why they are refused; more are just closed.
+const REFUSALS_MAX: usize = 64;
+
+/// How long a refused connection may take to read why.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// What a connection over the bound is told.
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    Content-Type: application/problem+json\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 193\r\n\r\n\
+    Content-Type: application/problem+json\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 185\r\n\r\n\
     {\"type\":\"about:blank\",\"title\":\"The server is busy\",\"status\":503,\"code\":\"busy\",\
     \"detail\":\"As many connections are open as may be. Close one that is not needed, or try again in a moment.\"}";
 
@@ -46,7 +53,7 @@ impl Default for ServeSettings {
     fn default() -> Self {
         Self {
             connections_max: 50_000,
-            head_timeout: Duration::from_secs(60),
+            head_timeout: Duration::from_mins(1),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -66,6 +73,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(settings.connections_max.min(Semaphore::MAX_PERMITS)));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let mut connections = JoinSet::new();
     loop {
         // The shutdown first, that nobody is let in any more; then those that have ended, so that
@@ -87,19 +95,14 @@ pub async fn serve(
             }
         };
         metrics::gauge!("greenroom_http_connections").set(connections.len() as f64);
-        match Arc::clone(&places).try_acquire_owned() {
-            Ok(permit) => {
-                let place = ConnectionPlace { _permit: Arc::new(permit) };
-                connections.spawn(connection(
-                    stream,
-                    peer,
-                    place,
-                    router.clone(),
-                    settings,
-                    shutdown.clone(),
-                ));
-            }
-            Err(_) => refuse(stream),
+        if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
+            let place = ConnectionPlace { _permit: Arc::new(permit) };
+            connections.spawn(connection(stream, peer, place, router.clone(), settings, shutdown.clone()));
+            continue;
+        }
+        metrics::counter!("greenroom_http_connections_refused_total").increment(1);
+        if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+            connections.spawn(refuse(stream, permit));
         }
     }
     drop(listener);
@@ -151,11 +154,16 @@ async fn connection(
     }
 }
 
-/// Tells a connection that there is no place for it, if that can be done at once.
-fn refuse(stream: TcpStream) {
-    metrics::counter!("greenroom_http_connections_refused_total").increment(1);
-    // A new connection's send buffer is empty: this takes it whole or the client is gone already.
-    let _ = stream.try_write(REFUSAL);
+/// Tells a connection that there is no place for it.
+async fn refuse(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    let farewell = async {
+        stream.write_all(REFUSAL).await?;
+        stream.shutdown().await?;
+        // Closing with unread input would have the system take back what was not yet delivered.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    // Who does not listen is closed all the same.
+    let _ = timeout(REFUSAL_TIMEOUT, farewell).await;
 }
 
 /// Some errors are of the one connection that was about to be accepted.

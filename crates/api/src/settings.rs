@@ -120,7 +120,8 @@ pub struct SocketLimits {
     pub message_bytes_max: usize,
     /// Messages from the client: 20/s, 40 at once. Those above are told of once and dropped.
     pub commands: Rate,
-    /// After so many messages dropped in a row the socket is closed with 1008; 200.
+    /// With so many messages dropped, each that came at a good pace taking one off, the socket is
+    /// closed with 1008; 200.
     pub dropped_max: u32,
     /// A socket that was silent this long is pinged; 30 s.
     pub ping_after: Duration,
@@ -128,6 +129,8 @@ pub struct SocketLimits {
     pub pong_timeout: Duration,
     /// A socket that takes this long to take what it is sent is closed; 10 s.
     pub write_timeout: Duration,
+    /// How long the other side may take to answer when we close; 2 s. Then it is closed all the same.
+    pub close_timeout: Duration,
 }
 
 impl Default for SocketLimits {
@@ -139,6 +142,7 @@ impl Default for SocketLimits {
             ping_after: Duration::from_secs(30),
             pong_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(2),
         }
     }
 }

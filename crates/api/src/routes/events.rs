@@ -161,7 +161,6 @@ pub(crate) async fn stream(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let studio = caller.principal.studio(query.studio.as_ref())?;
-    let place = streams::take_place(&api, &caller)?;
     let last_seen = match header_text(&headers, "last-event-id")? {
         None | Some("") => None,
         Some(text) => {
@@ -172,6 +171,7 @@ pub(crate) async fn stream(
     };
     let after = last_seen.or(query.after);
     let tail = api.node.events.tail(&caller.principal, &studio, query.filter.as_deref(), after).await?;
+    let place = streams::take_place(&api, &caller)?;
     let events = streams::bounded(&api, place, stream::unfold(tail, next));
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     let headers = response.headers_mut();

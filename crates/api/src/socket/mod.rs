@@ -42,7 +42,7 @@ pub(crate) struct TokenQuery {
 }
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
-type Place_ = Option<axum::Extension<ConnectionPlace>>;
+type Connected = Option<axum::Extension<ConnectionPlace>>;
 
 /// Open a player's socket (contract)
 ///
@@ -60,13 +60,13 @@ pub(crate) async fn contract(
     State(api): State<Api>,
     game: Game,
     client: Client,
-    place: Place_,
+    connected: Connected,
     token: Result<Query<TokenQuery>, ApiError>,
     upgrade: Upgrade,
 ) -> ApiResult<Response> {
     let upgrade = upgrade.map_err(|_| ApiError::not_found("There is nothing here but a WebSocket."))?;
     let token = token.ok().and_then(|Query(query)| query.token);
-    Ok(open(api, game.id().clone(), client, place, token, upgrade).await)
+    Ok(open(api, game.id().clone(), client, connected, token, upgrade).await)
 }
 
 /// Open a player's socket
@@ -91,7 +91,7 @@ pub(crate) async fn native(
     State(api): State<Api>,
     game: Game,
     client: Client,
-    place: Place_,
+    connected: Connected,
     headers: HeaderMap,
     token: Result<Query<TokenQuery>, ApiError>,
     upgrade: Upgrade,
@@ -101,7 +101,7 @@ pub(crate) async fn native(
         .protocols([PROTOCOL]);
     let in_query = token.ok().and_then(|Query(query)| query.token);
     let token = in_query.or_else(|| bearer(&headers).map(str::to_owned)).or_else(|| offered_token(&headers));
-    Ok(open(api, game.id().clone(), client, place, token, upgrade).await)
+    Ok(open(api, game.id().clone(), client, connected, token, upgrade).await)
 }
 
 /// What is no upgrade is not there, whatever its method.
@@ -134,7 +134,7 @@ async fn open(
     api: Api,
     game: GameId,
     client: Client,
-    connection: Place_,
+    connected: Connected,
     token: Option<String>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -149,7 +149,7 @@ async fn open(
     };
     // Taken before the upgrade: no moment passes in which the socket is counted by nobody.
     let token = api.tracker.token();
-    let held = Held { _token: token, _connection: connection.map(|place| place.0), _place: place };
+    let held = Held { _token: token, _connection: connected.map(|place| place.0), _place: place };
     let limits = api.settings.sockets;
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)

@@ -28,9 +28,6 @@ const SERVICE_RESTART: u16 = 1012;
 pub(super) const TRY_AGAIN_LATER: u16 = 1013;
 pub(super) const SESSION_ENDED: u16 = 4401;
 
-/// How long the other side may take to answer our close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// What a client that comes while we stop is told to wait.
 const RESTART_RETRY_MS: u32 = 1_000;
 
@@ -45,17 +42,17 @@ enum Ending {
 /// Serves `player` on `socket` until either side has enough.
 pub(super) async fn run(mut socket: WebSocket, api: Api, player: PlayerPrincipal) {
     let connection = api.node.hub.connect(player);
+    let limits = api.settings.sockets;
     // Looked at after connecting: who connects before is closed by the hub, who connects after sees it.
     if api.closing.is_cancelled() {
         let ending = closed_because(Closing::Restart { retry_after_ms: RESTART_RETRY_MS });
-        return end(socket, ending).await;
+        return end(socket, ending, limits.close_timeout).await;
     }
-    let limits = api.settings.sockets;
     drop(api);
     let ending = Session::new(&connection, &limits).converse(&mut socket).await;
     // The place in the lobby is given up, or kept for the grace period, before the last farewells.
     drop(connection);
-    end(socket, ending).await;
+    end(socket, ending, limits.close_timeout).await;
 }
 
 /// Tells why nobody is served on `socket`, and closes it.
@@ -69,7 +66,8 @@ pub(super) async fn refuse(
     let error = ServerMessage::Error { message: message.to_owned(), code: Some(code), id: None };
     let frame = Bytes::from(serde_json::to_vec(&error).unwrap_or_default());
     if write(&mut socket, vec![frame], limits.write_timeout).await.is_ok() {
-        end(socket, Ending::Close(close, message.chars().take(30).collect())).await;
+        let ending = Ending::Close(close, message.chars().take(30).collect());
+        end(socket, ending, limits.close_timeout).await;
     }
 }
 
@@ -236,7 +234,7 @@ fn closed_because(closing: Closing) -> Ending {
 
 /// Says why, and waits a moment for the other side to have heard it: closing with unread input would
 /// have the system take back what was not yet delivered.
-async fn end(mut socket: WebSocket, ending: Ending) {
+async fn end(mut socket: WebSocket, ending: Ending, time_max: Duration) {
     let Ending::Close(code, reason) = ending else { return };
     metrics::counter!("greenroom_sockets_closed_total", "code" => code.to_string()).increment(1);
     let farewell = async {
@@ -246,5 +244,5 @@ async fn end(mut socket: WebSocket, ending: Ending) {
         }
     };
     // Who does not answer is closed all the same.
-    let _ = timeout(CLOSE_TIMEOUT, farewell).await;
+    let _ = timeout(time_max, farewell).await;
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode, thread, time::Duration};
 
 /// A game server whose test is gone ends by itself after this.
-const LIFE_MAX: Duration = Duration::from_secs(120);
+const LIFE_MAX: Duration = Duration::from_mins(2);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

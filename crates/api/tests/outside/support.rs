@@ -61,6 +61,8 @@ impl Default for Wish {
         let plenty = Rate::new(1_000_000, 1_000_000);
         (api.limits.sign_in, api.limits.anonymous, api.limits.presented) = (plenty, plenty, plenty);
         api.limits.sockets_per_address_max = 1_000;
+        // Clients of a test that is over do not read.
+        api.sockets.close_timeout = Duration::from_millis(100);
         Self {
             api,
             serve: ServeSettings::default(),
@@ -201,7 +203,7 @@ impl World {
         let mut socket = Socket::open(&self.socket_url(&format!("/_ws?token={token}"))).await;
         let connected = socket.next().await;
         assert_eq!(connected["type"], "connected");
-        socket.id = connected["accountId"].as_str().unwrap().to_owned();
+        connected["accountId"].as_str().unwrap().clone_into(&mut socket.id);
         socket
     }
 
@@ -407,6 +409,6 @@ fn fleet() -> FleetSettings {
         regions: ["eu", "us"].map(|id| RegionId::new(id).unwrap()).into(),
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
-        ended_keep: Duration::from_secs(3_600),
+        ended_keep: Duration::from_hours(1),
     }
 }
