@@ -9,7 +9,7 @@ use std::{
 
 use greenroom::{
     data_dir::{DataDir, DataDirError, write_private},
-    dev::{Credentials, DevFile},
+    dev::DevFile,
 };
 
 fn mode(path: &Path) -> u32 {
@@ -76,19 +76,18 @@ fn what_is_private_is_replaced_in_one_step() {
 }
 
 #[test]
-fn the_credentials_of_dev_stay_the_same() {
+fn what_dev_keeps_is_read_back_and_for_this_user_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let made = Credentials::of(folder.path()).unwrap();
-    assert_ne!(made, Credentials::of(folder.path()).unwrap());
+    assert_eq!(DevFile::read(folder.path()).unwrap(), None);
     let file = DevFile {
         url: "http://127.0.0.1:1".into(),
-        admin_token: made.admin_token.clone(),
-        api_key: made.api_key.clone(),
+        admin_token: "ga_a".into(),
+        api_key: "gk_k_s".into(),
         game: None,
         data_dir: folder.path().to_owned(),
     };
     file.write().unwrap();
-    assert_eq!(Credentials::of(folder.path()).unwrap(), made);
+    assert_eq!(mode(&folder.path().join("dev.json")), 0o600);
     assert_eq!(DevFile::read(folder.path()).unwrap(), Some(file));
 }
 
