@@ -4,6 +4,7 @@ use greenroom_api::{
     ApiDeps, ApiSettings, Page, Rate, RateLimits, Router, ServeSettings, SocketLimits, TrustedProxies,
     router, static_pages,
 };
+use greenroom_console::{ClientAddress, ConsoleSettings};
 use greenroom_operations::{
     Node,
     players::{AuthSettings, DiscordSettings},
@@ -27,10 +28,13 @@ pub(crate) struct Lights {
 /// Every path of Greenroom over `node`.
 pub(crate) fn routes(config: &Config, node: Node, metrics: PrometheusHandle, lights: Lights) -> Router {
     let settings = api_settings(config);
-    let extra = static_pages("/play/skirmish", |name| {
+    let mut extra = static_pages("/play/skirmish", |name| {
         let asset = skirmish::client::asset(name)?;
         Some(Page { content_type: asset.content_type, bytes: asset.bytes })
     });
+    if config.root.console.enabled {
+        extra = extra.merge(greenroom_console::router(node.clone(), console_settings(config)));
+    }
     let Lights { ready, closing, sockets } = lights;
     router(ApiDeps { node, settings, metrics, ready, closing, tracker: sockets, extra })
 }
@@ -89,4 +93,19 @@ fn rate_limits(limits: &Limits) -> RateLimits {
 
 fn rate(rate: value::Rate) -> Rate {
     Rate { count: rate.count, period: rate.period }
+}
+
+fn console_settings(config: &Config) -> ConsoleSettings {
+    let console = &config.root.console;
+    let sign_ins = config.root.limits.admin_sign_ins_per_address;
+    let proxies = TrustedProxies {
+        networks: config.root.trusted_proxies.addresses.clone(),
+        hops_max: config.root.trusted_proxies.hops,
+    };
+    ConsoleSettings {
+        secure_cookies: console.secure_cookies,
+        session_idle_max: console.session_ttl,
+        sign_ins: greenroom_console::Rate { count: sign_ins.count.get(), period: sign_ins.period },
+        client_address: ClientAddress::new(move |parts| proxies.client(parts)),
+    }
 }
