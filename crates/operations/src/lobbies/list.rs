@@ -18,9 +18,12 @@ impl Lobbies {
 
     /// All lobbies of `game`.
     pub async fn list(&self, game: &GameId) -> Result<Vec<LobbyView>, Failure> {
-        let rules = self.game(game)?.lobby;
+        let game_settings = self.game(game)?;
         let documents =
             self.inner.directory.list(&Partition::game(game), LOBBY).await.map_err(Failure::directory)?;
-        documents.iter().map(|document| Ok(decode::<Lobby>(&document.value)?.view(&rules))).collect()
+        documents
+            .iter()
+            .map(|document| Ok(decode::<Lobby>(&document.value)?.view(&game_settings.lobby)))
+            .collect()
     }
 }

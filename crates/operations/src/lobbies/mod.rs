@@ -15,6 +15,7 @@ mod start;
 
 use std::{
     borrow::Cow,
+    ops::Deref,
     sync::{Arc, OnceLock},
 };
 
@@ -115,6 +116,21 @@ impl LobbyError {
     }
 }
 
+/// A game's settings, as they were when a command began. Shared, for every command asks for them.
+struct Game {
+    settings: Arc<Settings>,
+    id: GameId,
+}
+
+impl Deref for Game {
+    type Target = GameSettings;
+
+    fn deref(&self) -> &GameSettings {
+        // Settings never change behind their `Arc`, and the game was there when this was made.
+        &self.settings.games[&self.id]
+    }
+}
+
 impl From<Refusal> for LobbyError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
@@ -144,8 +160,12 @@ impl Lobbies {
         let _ = self.inner.on_start_failed.set(Box::new(tell));
     }
 
-    fn game(&self, game: &GameId) -> Result<GameSettings, Failure> {
-        let found = self.inner.settings.borrow().games.get(game).cloned();
-        found.ok_or(Failure::new(ErrorCode::NotFound, "There is no such game."))
+    fn game(&self, game: &GameId) -> Result<Game, Failure> {
+        let settings = Arc::clone(&self.inner.settings.borrow());
+        if settings.games.contains_key(game) {
+            Ok(Game { settings, id: game.clone() })
+        } else {
+            Err(Failure::new(ErrorCode::NotFound, "There is no such game."))
+        }
     }
 }
