@@ -157,3 +157,38 @@ async fn followed_and_resumed() {
     while reader.0.chunk().await.unwrap().is_some() {}
     world.end().await;
 }
+
+#[tokio::test]
+async fn what_is_gone_is_told_as_a_gap() {
+    let world = World::with(|wish| {
+        for studio in wish.settings.studios.values_mut() {
+            studio.events.events_max = 10;
+        }
+    })
+    .await;
+    let key = historian(&world).await;
+    for _ in 0..10 {
+        let five: Vec<_> = (0..5).map(|n| event(&format!("e{n}"))).collect();
+        let appended = world.post("/v1/events").header("x-api-key", &key).json(&five);
+        assert_eq!(read(appended).await.0, 202);
+    }
+    let page = async {
+        loop {
+            let (_, page) =
+                read(world.get("/v1/events?from=1&filter=v1.skirmish.%3E").header("x-api-key", &key)).await;
+            if page["gap"].is_object() && page["events"].as_array().unwrap().len() <= 10 {
+                return page;
+            }
+        }
+    };
+    let page = tokio::time::timeout(crate::support::PATIENCE, page).await.unwrap();
+    assert_eq!(page["gap"]["first"], "1");
+    let request = world.get("/v1/events/stream?after=0&filter=v1.skirmish.%3E").header("x-api-key", &key);
+    let mut reader = Reader(request.send().await.unwrap(), String::new());
+    let (id, gap) = reader.next().await;
+    assert_eq!((&gap["first"], &gap["last"]), (&json!("1"), &json!(id)));
+    let (next, _) = reader.next().await;
+    assert_eq!(next.parse::<u64>().unwrap(), id.parse::<u64>().unwrap() + 1);
+    drop(reader);
+    world.end().await;
+}

@@ -5,8 +5,8 @@ mod support;
 
 mod bans;
 mod contract;
-mod documents;
 mod events;
+mod golden;
 mod hosting;
 mod keys;
 mod limits;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::SinkExt as _;
 use greenroom_api::Rate;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
@@ -115,6 +116,41 @@ async fn a_socket_that_does_not_answer_a_ping_is_closed() {
     let stays = async { lively.until("never").await };
     assert!(tokio::time::timeout(Duration::from_millis(500), stays).await.is_err());
     assert_eq!(world.node.hub.counts().sockets, 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_does_not_read_is_closed_and_harms_nobody_else() {
+    let world = World::with(|wish| {
+        wish.api.sockets.commands = Rate::new(1_000_000, 1_000_000);
+        wish.api.sockets.write_timeout = Duration::from_millis(200);
+    })
+    .await;
+    let (token, _) = world.player("Ada").await;
+    let mut other = world.joined("Bo").await;
+    let tcp = tokio::net::TcpSocket::new_v4().unwrap();
+    tcp.set_recv_buffer_size(4_096).unwrap();
+    let address = world.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let stream = tcp.connect(address).await.unwrap();
+    let url = world.socket_url(&format!("/_ws?token={token}"));
+    let (mut deaf, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    // Every message is answered with its id, and nobody reads the answers.
+    let message = json!({ "type": "nope", "id": "x".repeat(128) }).to_string();
+    let talk = async { while deaf.send(Message::text(message.clone())).await.is_ok() {} };
+    let gone = async {
+        while world.node.hub.counts().sockets > 1 {
+            other.send(json!({ "type": "ping" })).await;
+            other.until("pong").await;
+        }
+    };
+    tokio::select! {
+        () = talk => {}
+        () = gone => {}
+        () = tokio::time::sleep(Duration::from_secs(20)) => panic!("the deaf socket is still there"),
+    }
+    drop(deaf);
+    other.send(json!({ "type": "ping" })).await;
+    other.until("pong").await;
     world.end().await;
 }
 

@@ -1,4 +1,4 @@
-//! The descriptions, held by golden files. `GREENROOM_UPDATE_GOLDEN=1` writes them anew.
+//! The descriptions, held by golden files. `cargo xtask golden` writes them anew.
 
 use std::{fs, path::PathBuf};
 
@@ -6,27 +6,24 @@ use serde_json::Value;
 
 use crate::support::{World, read};
 
-fn golden(name: &str, document: &Value) {
+fn hold(name: &str, document: &Value) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     let text = format!("{}\n", serde_json::to_string_pretty(document).unwrap());
-    if std::env::var_os("GREENROOM_UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("GREENROOM_GOLDEN").is_some_and(|what| what == "write") {
         fs::write(&path, &text).unwrap();
     }
     let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        kept == text,
-        "{name} changed: look at what `GREENROOM_UPDATE_GOLDEN=1 cargo test -p greenroom-api` makes of it"
-    );
+    assert!(kept == text, "{name} changed: look at what `cargo xtask golden` makes of it");
 }
 
 #[test]
 fn openapi() {
-    golden("openapi.json", &serde_json::to_value(greenroom_api::openapi()).unwrap());
+    hold("openapi.json", &serde_json::to_value(greenroom_api::openapi()).unwrap());
 }
 
 #[test]
 fn asyncapi() {
-    golden("asyncapi.json", &greenroom_api::asyncapi());
+    hold("asyncapi.json", &greenroom_api::asyncapi());
 }
 
 #[tokio::test]
