@@ -1,11 +1,10 @@
 //! A shim that counts a child's fsyncs and makes them fail on demand.
 
-use std::{ffi::OsString, fs, io, path::PathBuf, process::Command};
+use std::{ffi::OsString, fs, io, path::PathBuf};
 
-use anyhow::{Context, ensure};
 use tempfile::TempDir;
 
-const SOURCE: &str = include_str!("fsync_fault.c");
+use crate::shim;
 
 /// Counts the `fsync` and `fdatasync` calls of a child process, failed ones too, and makes them
 /// fail with `EIO` while told to. Preloaded into the child, so the child must link the C library
@@ -19,24 +18,15 @@ impl FsyncFault {
     /// Compiles the shim with `cc` into a folder of its own.
     pub fn build() -> anyhow::Result<Self> {
         let fault = Self { folder: tempfile::tempdir()? };
-        let source = fault.path("shim.c");
-        fs::write(&source, SOURCE)?;
+        shim::compile(fault.folder.path(), include_str!("fsync_fault.c"))?;
         fs::write(fault.path("count"), 0_u64.to_ne_bytes())?;
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O2", "-Wall", "-o"])
-            .arg(fault.path("shim.so"))
-            .arg(&source)
-            .arg("-ldl")
-            .output()
-            .context("the C compiler `cc` does not run")?;
-        ensure!(compiled.status.success(), "cc failed: {}", String::from_utf8_lossy(&compiled.stderr));
         Ok(fault)
     }
 
-    /// The environment that puts a child under the shim, for [`Command::envs`].
+    /// The environment that puts a child under the shim, for [`std::process::Command::envs`].
     pub fn env(&self) -> Vec<(&'static str, OsString)> {
         vec![
-            ("LD_PRELOAD", self.path("shim.so").into()),
+            ("LD_PRELOAD", self.path(shim::LIBRARY).into()),
             ("GREENROOM_FSYNC_COUNT", self.path("count").into()),
             ("GREENROOM_FSYNC_FAIL", self.path("fail").into()),
         ]

@@ -1,11 +1,16 @@
 //! What tests share: engines as child processes, seeds, bounded waiting, planted faults.
 #![deny(missing_docs)]
 
+mod clock_fault;
 pub mod engines;
 mod fsync_fault;
+#[cfg(feature = "greenroom")]
+pub mod greenroom;
 mod seed;
+mod shim;
 mod wait;
 
+pub use clock_fault::ClockFault;
 pub use fsync_fault::FsyncFault;
 pub use seed::{TEST_SEED, seed};
 pub use wait::wait_for;
