@@ -1,6 +1,6 @@
 //! The server itself: health, ids, odd requests, its bounds, and how it ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use greenroom_api::{Page, static_pages};
@@ -8,6 +8,7 @@ use reqwest::{Method, header, redirect};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::Notify,
 };
 
 use crate::support::{PATIENCE, World, problem, read};
@@ -153,20 +154,19 @@ async fn one_connection_too_many_is_told_so() {
 
 #[tokio::test]
 async fn the_end_waits_for_what_is_under_way_and_closes_what_is_idle() {
-    let slow = Router::new().route(
-        "/slow",
-        get(async || {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            "done"
-        }),
-    );
-    let world = World::with(|wish| wish.extra = slow).await;
+    let (begun, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begins, may_end) = (Arc::clone(&begun), Arc::clone(&done));
+    let slow = get(async move || {
+        begins.notify_one();
+        may_end.notified().await;
+        "done"
+    });
+    let world = World::with(|wish| wish.extra = Router::new().route("/slow", slow)).await;
     assert_eq!(read(world.get("/healthz")).await.0, 200);
-    let under_way = world.get("/slow").send();
-    let (answer, ()) = tokio::join!(under_way, async {
-        // The request is on its way once a connection more is open.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    let (answer, ()) = tokio::join!(world.get("/slow").send(), async {
+        begun.notified().await;
         world.closing.cancel();
+        done.notify_one();
     });
     assert_eq!(answer.unwrap().text().await.unwrap(), "done");
     assert!(world.get("/healthz").send().await.is_err());
