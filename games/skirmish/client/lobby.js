@@ -175,7 +175,7 @@ export class Lobbies extends EventTarget {
     const phase = lobby.phase ?? 'waiting';
     const waitingFor = members.filter(({ ready }) => !ready);
     const ready = byId('ready-button');
-    setText(ready, mine.ready ? 'Not ready' : 'Ready');
+    setText(ready, mine.ready ? 'Ready ✓' : 'Ready');
     ready.setAttribute('aria-pressed', String(mine.ready));
     ready.classList.toggle('primary', !mine.ready);
     ready.disabled = phase !== 'waiting';
