@@ -72,7 +72,7 @@ impl GameServer {
             match tokio::fs::read(&self.payload_file).await {
                 Ok(payload) => return Ok(payload.into()),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    tokio::time::sleep(PAYLOAD_PAUSE).await
+                    tokio::time::sleep(PAYLOAD_PAUSE).await;
                 }
                 Err(error) => {
                     return Err(ClientError::Unexpected(format!("the payload cannot be read: {error}")));
