@@ -1,5 +1,5 @@
 /* Counts fsync and fdatasync of the process it is preloaded into, and the time spent in them: two
- * 64-bit numbers, calls and nanoseconds, at the beginning of the file $GREENROOM_BENCH_FSYNCS. */
+ * 64-bit numbers, calls and nanoseconds, at the beginning of the file $BENCH_FSYNCS. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@ static uint64_t *counters;
 __attribute__((constructor)) static void start(void) {
     real_fsync = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
     real_fdatasync = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
-    const char *path = getenv("GREENROOM_BENCH_FSYNCS");
+    const char *path = getenv("BENCH_FSYNCS");
     int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     if (file < 0)
         return;

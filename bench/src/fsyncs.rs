@@ -56,7 +56,7 @@ impl Shim {
     pub(crate) fn counter(&self, path: PathBuf) -> anyhow::Result<Counter> {
         fs::write(&path, [0; 16])?;
         let env =
-            [("LD_PRELOAD", self.object.clone().into()), ("GREENROOM_BENCH_FSYNCS", path.clone().into())];
+            [("LD_PRELOAD", self.object.clone().into()), ("BENCH_FSYNCS", path.clone().into())];
         Ok(Counter { path, env })
     }
 }
