@@ -1,5 +1,5 @@
 /* Sets the wall clock of the process it is preloaded into forward or back by the number of seconds
- * that stands, signed and 64 bits wide, at the beginning of the file $GREENROOM_CLOCK_OFFSET. The
+ * that stands, signed and 64 bits wide, at the beginning of the file $TEST_CLOCK_OFFSET_FILE. The
  * monotonic clocks go on as they are, as they do when an operator sets a machine's clock. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,7 +16,7 @@ static int64_t *offset;
 
 __attribute__((constructor)) static void start(void) {
     real_clock_gettime = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-    const char *path = getenv("GREENROOM_CLOCK_OFFSET");
+    const char *path = getenv("TEST_CLOCK_OFFSET_FILE");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file >= 0) {
         void *page = mmap(NULL, sizeof *offset, PROT_READ, MAP_SHARED, file, 0);

@@ -27,7 +27,7 @@ impl ClockFault {
     pub fn env(&self) -> Vec<(&'static str, OsString)> {
         vec![
             ("LD_PRELOAD", self.path(shim::LIBRARY).into()),
-            ("GREENROOM_CLOCK_OFFSET", self.path("offset").into()),
+            ("TEST_CLOCK_OFFSET_FILE", self.path("offset").into()),
         ]
     }
 

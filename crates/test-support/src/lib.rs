@@ -8,9 +8,11 @@ mod fsync_fault;
 pub mod greenroom;
 mod seed;
 mod shim;
+mod small_disk;
 mod wait;
 
 pub use clock_fault::ClockFault;
 pub use fsync_fault::FsyncFault;
 pub use seed::{TEST_SEED, seed};
+pub use small_disk::SmallDisk;
 pub use wait::wait_for;

@@ -59,6 +59,7 @@ impl Holder {
         let held = self.held.clone().unwrap();
         self.is_as_it_was(api, &held).await;
         let log = api.get(&format!("/v1/servers/{}/logs", held.id)).await;
+        assert_eq!(log.status, 200, "{log:?}");
         let log = log.body.as_str().unwrap_or_default().to_owned();
         assert!(log.contains(&format!("hello from {}", held.id)), "the log is lost: {log:?}");
         let pid = log.lines().find_map(|line| line.strip_prefix("pid ")?.parse().ok());

@@ -44,6 +44,7 @@ requests_per_player = "100000/s"
 requests_per_key = "100000/s"
 allocations_per_key = "100000/s"
 messages_per_socket = "100000/s"
+streams_per_key_max = 1000
 "#;
 
 /// A configuration, a data folder, and the program that runs them. On drop every process that was
