@@ -122,7 +122,7 @@ fn settings(is_empty: bool) -> Settings {
     Settings {
         studios: [(studio.clone(), StudioSettings { id: studio.clone(), servers_max: 100, events })].into(),
         games: [game("skirmish", Some(fleet)), game("chess", None)].into(),
-        default_game: None,
+        default_game: Some(GameId::new("skirmish").expect("an id")),
         public_address: "127.0.0.1".into(),
         internal_url: "http://127.0.0.1:1".into(),
     }

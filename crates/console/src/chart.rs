@@ -4,9 +4,9 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::{format, live::SAMPLES_MAX};
 
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 190.0;
-const LEFT: f64 = 40.0;
+const WIDTH: f64 = 460.0;
+const HEIGHT: f64 = 176.0;
+const LEFT: f64 = 36.0;
 const RIGHT: f64 = 8.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 24.0;

@@ -10,9 +10,16 @@ pub(crate) mod problem;
 pub(crate) mod server;
 pub(crate) mod servers;
 
-use axum::response::Response;
+use std::convert::Infallible;
+
+use axum::{
+    extract::{FromRequestParts, Path, Query},
+    http::request::Parts,
+    response::Response,
+};
 use greenroom_operations::{Failure, Node};
 use greenroom_protocol::{ErrorCode, GameId};
+use serde::de::DeserializeOwned;
 
 /// Longest text of a filter, in characters; the rest is cut.
 const FILTER_CHARS_MAX: usize = 64;
@@ -22,6 +29,31 @@ const ROWS_MAX: usize = 200;
 
 /// The largest number of a page.
 const PAGE_MAX: usize = 1_000;
+
+/// The game and the id that a path names. One that is no id is not found.
+pub(crate) struct Named<Id>(pub(crate) GameId, pub(crate) Id);
+
+impl<S: Send + Sync, Id: DeserializeOwned + Send> FromRequestParts<S> for Named<Id> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Path::<(GameId, Id)>::from_request_parts(parts, state).await {
+            Ok(Path((game, id))) => Ok(Self(game, id)),
+            Err(_) => Err(not_found().await),
+        }
+    }
+}
+
+/// What the query asks for; one that cannot be read asks for nothing in particular.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<S: Sync, T: Default + DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Query::try_from_uri(&parts.uri).map_or_else(|_| T::default(), |Query(asked)| asked)))
+    }
+}
 
 pub(crate) async fn not_found() -> Response {
     problem::page(&Failure::new(ErrorCode::NotFound, "There is no such page."))

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::{
     Form,
-    extract::{Query, State, rejection::FormRejection},
+    extract::{State, rejection::FormRejection},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::{CSRF_FIELD, Visitor, cookies::Cookie, equal, origin};
 use crate::{
     Console, assets,
-    pages::problem,
+    pages::{Asked, problem},
     view::{self, Notice},
 };
 
@@ -27,7 +27,7 @@ pub(crate) const SIGN_OUT_PATH: &str = "/console/sign-out";
 const NEXT_BYTES_MAX: usize = 512;
 
 #[derive(Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Wanted {
     #[serde(default)]
     next: String,
 }
@@ -55,7 +55,7 @@ pub(crate) fn path_to(parts: &Parts) -> String {
 
 pub(crate) async fn show(
     State(console): State<Console>,
-    Query(asked): Query<Asked>,
+    Asked(asked): Asked<Wanted>,
     parts: Parts,
 ) -> Response {
     let next = checked_next(&asked.next);

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{
         IntoResponse, Response,
@@ -12,7 +12,7 @@ use axum::{
 };
 use futures_util::stream;
 use greenroom_fleet::{LogLine, LogStream};
-use greenroom_protocol::{ErrorCode, GameId, LobbyId, ServerId};
+use greenroom_protocol::{ErrorCode, LobbyId, ServerId};
 use serde::Serialize;
 use tokio::{
     sync::mpsc,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     Console,
-    pages::{lobbies, servers},
+    pages::{Asked, Named, lobbies, servers},
 };
 
 /// Events that wait for a slow reader; its fragments then skip what is out of date.
@@ -46,7 +46,7 @@ pub(crate) async fn overview(State(console): State<Console>, parts: Parts) -> Re
 
 pub(crate) async fn servers(
     State(console): State<Console>,
-    Query(filter): Query<servers::Filter>,
+    Asked(filter): Asked<servers::Filter>,
     parts: Parts,
 ) -> Response {
     open(console, parts, Topic::Servers(filter.bounded()))
@@ -54,7 +54,7 @@ pub(crate) async fn servers(
 
 pub(crate) async fn server(
     State(console): State<Console>,
-    Path((game, id)): Path<(GameId, ServerId)>,
+    Named(game, id): Named<ServerId>,
     parts: Parts,
 ) -> Response {
     open(console, parts, Topic::Server(game, id))
@@ -62,7 +62,7 @@ pub(crate) async fn server(
 
 pub(crate) async fn lobbies(
     State(console): State<Console>,
-    Query(filter): Query<lobbies::Filter>,
+    Asked(filter): Asked<lobbies::Filter>,
     parts: Parts,
 ) -> Response {
     open(console, parts, Topic::Lobbies(filter.bounded()))
@@ -70,7 +70,7 @@ pub(crate) async fn lobbies(
 
 pub(crate) async fn lobby(
     State(console): State<Console>,
-    Path((game, id)): Path<(GameId, LobbyId)>,
+    Named(game, id): Named<LobbyId>,
     parts: Parts,
 ) -> Response {
     open(console, parts, Topic::Lobby(game, id))

@@ -1,11 +1,11 @@
 //! What administrators did.
 
-use axum::{extract::Query, response::Response};
+use axum::response::Response;
 use greenroom_storage::{AuditEntry, Cursor};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::query;
+use super::{Asked, query};
 use crate::{
     parts::{self, Times},
     view::{Section, View},
@@ -15,12 +15,12 @@ use crate::{
 const ENTRIES_MAX: u32 = 100;
 
 #[derive(Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Part {
     #[serde(default)]
     after: String,
 }
 
-pub(crate) async fn show(view: View, Query(asked): Query<Asked>) -> Response {
+pub(crate) async fn show(view: View, Asked(asked): Asked<Part>) -> Response {
     let after = asked.after.parse::<Cursor>().ok();
     let page = match view.node().admins.audit_log(after.as_ref(), ENTRIES_MAX).await {
         Ok(page) => page,

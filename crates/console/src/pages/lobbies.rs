@@ -1,6 +1,6 @@
 //! All lobbies.
 
-use axum::{extract::Query, response::Response};
+use axum::response::Response;
 use greenroom_operations::{Failure, Node};
 use greenroom_protocol::{
     GameId,
@@ -9,7 +9,7 @@ use greenroom_protocol::{
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{PAGE_MAX, ROWS_MAX, cut, games, games_of, part, query};
+use super::{Asked, PAGE_MAX, ROWS_MAX, cut, games, games_of, part, query};
 use crate::{
     format,
     parts::{self, Times},
@@ -68,7 +68,7 @@ impl Filter {
     }
 }
 
-pub(crate) async fn show(view: View, Query(filter): Query<Filter>) -> Response {
+pub(crate) async fn show(view: View, Asked(filter): Asked<Filter>) -> Response {
     let filter = filter.bounded();
     let path = format!("/console/live/lobbies{}", filter.query(filter.page));
     let games = games(view.node());

@@ -1,6 +1,6 @@
 //! One lobby: who is in it, and the button that closes it.
 
-use axum::{extract::Path, response::Response};
+use axum::response::Response;
 use greenroom_operations::{Failure, Node, lobbies::LobbyError};
 use greenroom_protocol::{
     ErrorCode, GameId, LobbyId,
@@ -8,13 +8,13 @@ use greenroom_protocol::{
 };
 use maud::{Markup, html};
 
-use super::lobbies::name;
+use super::{Named, lobbies::name};
 use crate::{
     parts::{self, Times, fact},
     view::{Notice, Section, View},
 };
 
-pub(crate) async fn show(view: View, Path((game, id)): Path<(GameId, LobbyId)>) -> Response {
+pub(crate) async fn show(view: View, Named(game, id): Named<LobbyId>) -> Response {
     let lobby = match find(view.node(), &game, &id).await {
         Ok(lobby) => lobby,
         Err(failure) => return view.problem(Section::Lobbies, &failure),
@@ -26,7 +26,7 @@ pub(crate) async fn show(view: View, Path((game, id)): Path<(GameId, LobbyId)>) 
     view.page(Section::Lobbies, &[&name(&lobby)], &content)
 }
 
-pub(crate) async fn close(view: View, Path((game, id)): Path<(GameId, LobbyId)>) -> Response {
+pub(crate) async fn close(view: View, Named(game, id): Named<LobbyId>) -> Response {
     match view.node().lobbies.close(&game, &id).await {
         Ok(_) => {}
         Err(LobbyError::Failed(failure)) => return view.problem(Section::Lobbies, &failure),

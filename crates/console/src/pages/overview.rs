@@ -2,8 +2,8 @@
 
 use axum::response::{IntoResponse, Response};
 use greenroom_domain::settings::GameSettings;
-use greenroom_operations::{Node, servers::Counts};
-use greenroom_protocol::{ErrorCode, GameId, hosting::ServerState};
+use greenroom_operations::{Failure, Node, servers::Counts};
+use greenroom_protocol::{GameId, hosting::ServerState};
 use maud::{Markup, html};
 
 use crate::{
@@ -104,22 +104,23 @@ fn games_table<'a>(games: impl Iterator<Item = &'a GameSettings>, servers: &Coun
         div.scroll {
             table {
                 thead { tr {
-                    th { "Game" } th { "Studio" } th.end { "Running" } th.end { "May run" }
-                    th.end { "Warm" } th.end.wide { "Kept warm" } th.wide { "Lobbies" }
+                    th { "Game" } th.wide { "Studio" } th.end { "Running" } th.end { "May run" }
+                    th.end { "Ready" } th.end.wide { "Kept warm" } th.wide { "Lobbies" }
                 } }
                 tbody {
                     @for game in games {
                         @let count = |states: &[ServerState]| states.iter().map(|state| number(servers, &game.id, *state)).sum::<u32>();
                         tr id=(format!("game-{}", game.id)) {
                             td { a href=(format!("/console/servers?game={}", game.id)) { (game.id) } }
-                            td { (game.studio) }
+                            td.wide { (game.studio) }
                             @if let Some(fleet) = &game.fleet {
                                 td.end { (count(&STATES)) }
                                 td.end { (fleet.running_max) }
                                 td.end { (count(&[ServerState::Ready])) }
                                 td.end.wide { (fleet.ready_min) }
                             } @else {
-                                td.soft colspan="4" { "no dedicated servers" }
+                                td.soft colspan="3" { "no dedicated servers" }
+                                td.wide {}
                             }
                             td.wide { a href=(format!("/console/lobbies?game={}", game.id)) { "Lobbies" } }
                         }
@@ -135,16 +136,13 @@ fn number(servers: &Counts, game: &GameId, state: ServerState) -> u32 {
 }
 
 /// Whether nothing has ever happened here: no player, and so no lobby; and no game server.
-async fn is_empty(node: &Node) -> Result<bool, greenroom_operations::Failure> {
+async fn is_empty(node: &Node) -> Result<bool, Failure> {
     if !node.servers.snapshot(None).is_empty() || node.hub.counts().lobbies > 0 {
         return Ok(false);
     }
     for game in super::games(node) {
-        match node.players.count(&game).await {
-            Ok(0) => {}
-            Ok(_) => return Ok(false),
-            Err(failure) if failure.code() == ErrorCode::NotFound => {}
-            Err(failure) => return Err(failure),
+        if node.players.count(&game).await? > 0 {
+            return Ok(false);
         }
         if !node.servers.list_ended(&game, None, 1).await?.servers.is_empty() {
             return Ok(false);

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use axum::{Form, extract::Path, response::Response};
+use axum::{Form, response::Response};
 use greenroom_operations::{Failure, lobbies::LobbyError};
 use greenroom_protocol::{ErrorCode, GameId, LobbyId, PlayerId, auth::BanRequest, events::PlayerMatch};
 use greenroom_storage::Player;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::players::ban_badge;
+use super::{Named, players::ban_badge};
 use crate::{
     parts::{self, Times, fact},
     view::{Notice, Section, View},
@@ -38,7 +38,7 @@ pub(crate) struct BanForm {
     term: String,
 }
 
-pub(crate) async fn show(view: View, Path((game, id)): Path<(GameId, PlayerId)>) -> Response {
+pub(crate) async fn show(view: View, Named(game, id): Named<PlayerId>) -> Response {
     let player = match view.node().players.of_game(&game, &id).await {
         Ok(player) => player,
         Err(failure) => return view.problem(Section::Players, &failure),
@@ -70,11 +70,7 @@ pub(crate) async fn show(view: View, Path((game, id)): Path<(GameId, PlayerId)>)
     view.page(Section::Players, &[&player.username], &content)
 }
 
-pub(crate) async fn ban(
-    view: View,
-    Path((game, id)): Path<(GameId, PlayerId)>,
-    Form(form): Form<BanForm>,
-) -> Response {
+pub(crate) async fn ban(view: View, Named(game, id): Named<PlayerId>, Form(form): Form<BanForm>) -> Response {
     let Some((_, _, seconds)) = TERMS.iter().find(|(value, _, _)| *value == form.term) else {
         let failure = Failure::new(ErrorCode::Invalid, "Choose how long the ban lasts.");
         return view.problem(Section::Players, &failure);
@@ -90,7 +86,7 @@ pub(crate) async fn ban(
     view.go(&parts::player_path(&game, &id), Notice::PlayerBanned)
 }
 
-pub(crate) async fn unban(view: View, Path((game, id)): Path<(GameId, PlayerId)>) -> Response {
+pub(crate) async fn unban(view: View, Named(game, id): Named<PlayerId>) -> Response {
     if let Err(failure) = view.node().players.unban(&game, &id).await {
         return view.problem(Section::Players, &failure);
     }

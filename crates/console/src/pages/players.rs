@@ -1,13 +1,13 @@
 //! Players of a game, by name; and those that are banned.
 
-use axum::{extract::Query, response::Response};
+use axum::response::Response;
 use greenroom_operations::{Failure, Node};
 use greenroom_protocol::{GameId, Timestamp};
 use greenroom_storage::{Cursor, Player};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{cut, games, query};
+use super::{Asked, cut, games, query};
 use crate::{
     format,
     parts::{self, Times},
@@ -36,11 +36,13 @@ pub(crate) struct Filter {
     after: String,
 }
 
-pub(crate) async fn show(view: View, Query(filter): Query<Filter>) -> Response {
+pub(crate) async fn show(view: View, Asked(filter): Asked<Filter>) -> Response {
     let node = view.node();
     let filter = Filter { game: cut(&filter.game), name: cut(&filter.name), ..filter };
     let games = games(node);
-    let Some(game) = games.iter().find(|game| filter.game.is_empty() || game.as_str() == filter.game) else {
+    let default = node.settings.borrow().default_game.as_ref().map_or_else(String::new, ToString::to_string);
+    let wanted = if filter.game.is_empty() { &default } else { &filter.game };
+    let Some(game) = games.iter().find(|game| wanted.is_empty() || game.as_str() == wanted) else {
         let nothing = html! {
             h1 { "Players" }
             (parts::empty("There is no such game", &html! { "Players belong to a game. Add one to the configuration." }))

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{extract::Path, response::Response};
+use axum::response::Response;
 use greenroom_domain::server::{Purpose, Server};
 use greenroom_fleet::Usage;
 use greenroom_operations::Node;
@@ -12,13 +12,14 @@ use greenroom_protocol::{
 };
 use maud::{Markup, html};
 
+use super::Named;
 use crate::{
     format,
     parts::{self, Times, fact},
     view::{Notice, Section, View},
 };
 
-pub(crate) async fn show(view: View, Path((game, id)): Path<(GameId, ServerId)>) -> Response {
+pub(crate) async fn show(view: View, Named(game, id): Named<ServerId>) -> Response {
     let server = match view.node().servers.get(&game, &id).await {
         Ok(server) => server,
         Err(error) => return view.problem(Section::Servers, &error.into()),
@@ -26,17 +27,13 @@ pub(crate) async fn show(view: View, Path((game, id)): Path<(GameId, ServerId)>)
     let path = format!("/console/live/servers/{game}/{id}");
     let content = html! {
         div.live data-live=(path) { (fragment(view.node(), &game, &id, None, view.times()).await) }
-        (log_panel(server.state.is_final()))
+        (log_panel(&view, &server))
         @if !server.state.is_final() { (stop_panel(&view, &server)) }
-        (parts::curl(&format!(
-            "curl -N \"{}/v1/games/{game}/servers/{id}/logs?follow=true\" \\\n  -H \"Authorization: Bearer $GREENROOM_ADMIN_TOKEN\"",
-            view.base_url
-        )))
     };
     view.page(Section::Servers, &[&server.name], &content)
 }
 
-pub(crate) async fn stop(view: View, Path((game, id)): Path<(GameId, ServerId)>) -> Response {
+pub(crate) async fn stop(view: View, Named(game, id): Named<ServerId>) -> Response {
     if let Err(error) = view.node().servers.stop(&game, &id).await {
         return view.problem(Section::Servers, &error.into());
     }
@@ -81,12 +78,15 @@ fn drawn(
         @if let Some(title) = document.and_then(|one| one.birth.title.as_deref()) { p.subtitle { "“" (title) "”" } }
         div.columns {
             section.panel {
-                h2 { "What it is" }
+                h2 { "Details" }
                 dl.facts { (facts(server, document, times)) }
             }
             section.panel {
-                h2 { "How it fares" }
-                dl.facts { (fares(server, document, usage, cpu_cores, times)) }
+                h2 { "Health" }
+                dl.facts { (health(server, document, usage, cpu_cores, times)) }
+            }
+            section.panel {
+                h2 { "States" }
                 (history(server, times))
             }
         }
@@ -139,7 +139,7 @@ fn facts(server: &ServerView, document: Option<&Arc<Server>>, times: Times) -> M
     }
 }
 
-fn fares(
+fn health(
     server: &ServerView,
     document: Option<&Arc<Server>>,
     usage: Option<Usage>,
@@ -147,7 +147,7 @@ fn fares(
     times: Times,
 ) -> Markup {
     html! {
-        (fact("Asked for", &times.at(server.created_at)))
+        (fact("Created", &times.at(server.created_at)))
         @if let Some(took) = took(server) { (fact("Ready after", &html! { (format::duration(took)) })) }
         @if let Some(document) = document.filter(|one| one.tries > 1) {
             (fact("Tries to start", &html! { (document.tries) }))
@@ -171,12 +171,14 @@ fn took(server: &ServerView) -> Option<Duration> {
 
 fn history(server: &ServerView, times: Times) -> Markup {
     html! {
-        h3 { "States" }
         ol.history {
-            @for change in &server.history {
+            @for (number, change) in server.history.iter().enumerate() {
                 li {
                     (parts::server_badge(change.state, false)) " " (times.at(change.at))
-                    @if let Some(reason) = &change.reason { span.soft { " – " (reason) } }
+                    @if let Some(next) = server.history.get(number + 1) {
+                        span.soft { ", for " (format::duration(next.at.since(change.at))) }
+                    }
+                    @if let Some(reason) = &change.reason { p.soft { (reason) } }
                 }
             }
         }
@@ -201,7 +203,12 @@ fn end(exit: &ExitView, is_final: bool, times: Times) -> Markup {
     }
 }
 
-fn log_panel(is_final: bool) -> Markup {
+fn log_panel(view: &View, server: &ServerView) -> Markup {
+    let (game, id) = (&server.game, &server.id);
+    let command = format!(
+        "curl -N \"{}/v1/games/{game}/servers/{id}/logs?follow=true\" \\\n  -H \"Authorization: Bearer $GREENROOM_ADMIN_TOKEN\"",
+        view.base_url
+    );
     html! {
         section.panel.log-panel #log data-log {
             div.heading {
@@ -209,12 +216,13 @@ fn log_panel(is_final: bool) -> Markup {
                 div.log-tools {
                     input #log-find type="search" placeholder="Search in the log" aria-label="Search in the log" autocomplete="off" spellcheck="false";
                     span.soft #log-count aria-live="polite" {}
-                    label.check { input #log-follow type="checkbox" checked[!is_final]; " Follow" }
+                    label.check { input #log-follow type="checkbox" checked; " Follow" }
                     label.check { input #log-times type="checkbox"; " Times" }
                 }
             }
             ol.log #log-lines tabindex="0" role="log" aria-live="off" aria-label="Log of the game server" {}
             p.soft #log-state { "The log is shown here with scripts on." }
+            (parts::curl(&command))
         }
     }
 }

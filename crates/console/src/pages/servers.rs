@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{extract::Query, response::Response};
+use axum::response::Response;
 use greenroom_domain::server::{Purpose, Server};
 use greenroom_operations::{Failure, Node};
 use greenroom_protocol::hosting::{ServerState, ServerView};
@@ -10,7 +10,7 @@ use greenroom_storage::Cursor;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{PAGE_MAX, ROWS_MAX, cut, games, games_of, part, query};
+use super::{Asked, PAGE_MAX, ROWS_MAX, cut, games, games_of, part, query};
 use crate::{
     format,
     parts::{self, Times},
@@ -87,7 +87,7 @@ impl Filter {
     }
 }
 
-pub(crate) async fn show(view: View, Query(filter): Query<Filter>) -> Response {
+pub(crate) async fn show(view: View, Asked(filter): Asked<Filter>) -> Response {
     let filter = filter.bounded();
     let list = if filter.state == ENDED {
         match ended(view.node(), &filter, view.times()).await {
@@ -165,7 +165,7 @@ pub(crate) fn table(servers: &[Arc<Server>], times: Times) -> Markup {
         div.scroll {
             table {
                 thead { tr {
-                    th { "Name" } th.wide { "Game" } th { "State" } th { "Address" } th.wide { "For" } th { "Asked for" }
+                    th { "Name" } th.wide { "Game" } th { "State" } th.wide { "Address" } th.wide { "For" } th { "Created" }
                 } }
                 tbody {
                     @for server in servers {
@@ -174,7 +174,7 @@ pub(crate) fn table(servers: &[Arc<Server>], times: Times) -> Markup {
                             td { a href=(parts::server_path(&birth.game, &birth.id)) { (birth.name) } }
                             td.wide { (birth.game) }
                             td { (parts::server_badge(server.state, is_crashed(server))) }
-                            td.mono { @if let Some(port) = server.port() { (birth.address) ":" (port) } @else { "–" } }
+                            td.mono.wide { @if let Some(port) = server.port() { (birth.address) ":" (port) } @else { "–" } }
                             td.wide { (purpose(server)) }
                             td { (times.at(birth.created_at)) }
                         }

@@ -1,0 +1,271 @@
+//! Who gets in, and who may change something.
+
+use std::time::Duration;
+
+use crate::support::{HOST, Installation};
+use axum::http::{StatusCode, header};
+use greenroom_console::{ConsoleSettings, Rate};
+use greenroom_storage::AdminRole;
+
+/// Every guarded path as the router writes it, with one that fits.
+const GUARDED: [(&str, &str); 19] = [
+    ("/console", "/console"),
+    ("/console/servers", "/console/servers?state=ready"),
+    ("/console/servers/{game}/{id}", "/console/servers/skirmish/one"),
+    ("/console/servers/{game}/{id}/stop", "/console/servers/skirmish/one/stop"),
+    ("/console/lobbies", "/console/lobbies"),
+    ("/console/lobbies/{game}/{id}", "/console/lobbies/skirmish/one"),
+    ("/console/lobbies/{game}/{id}/close", "/console/lobbies/skirmish/one/close"),
+    ("/console/players", "/console/players"),
+    ("/console/players/{game}/{id}", "/console/players/skirmish/one"),
+    ("/console/players/{game}/{id}/ban", "/console/players/skirmish/one/ban"),
+    ("/console/players/{game}/{id}/unban", "/console/players/skirmish/one/unban"),
+    ("/console/audit", "/console/audit"),
+    ("/console/live/overview", "/console/live/overview"),
+    ("/console/live/servers", "/console/live/servers"),
+    ("/console/live/servers/{game}/{id}", "/console/live/servers/skirmish/one"),
+    ("/console/live/lobbies", "/console/live/lobbies"),
+    ("/console/live/lobbies/{game}/{id}", "/console/live/lobbies/skirmish/one"),
+    ("/console/sign-out", "/console/sign-out"),
+    ("/console/{*path}", "/console/elsewhere"),
+];
+
+const PUBLIC: [&str; 3] = ["/console/", "/console/sign-in", "/console/assets/{version}/{file}"];
+
+/// The paths in the text of the router, so that a new one without a case here fails.
+fn routed() -> Vec<&'static str> {
+    let text = include_str!("../../src/lib.rs");
+    let mut paths: Vec<_> =
+        text.split(".route(\"").skip(1).map(|rest| rest.split_once('"').unwrap().0).collect();
+    paths.sort_unstable();
+    paths
+}
+
+#[tokio::test]
+async fn no_path_shows_anything_to_who_is_not_signed_in() {
+    let mut listed: Vec<_> = GUARDED.iter().map(|(route, _)| *route).chain(PUBLIC).collect();
+    listed.sort_unstable();
+    assert_eq!(routed(), listed, "every route has a case here");
+    let installation = Installation::start().await;
+    for cookie in [None, Some("ga_not-a-session")] {
+        for (_, path) in GUARDED {
+            let mut browser = installation.browser();
+            browser.cookies.extend(cookie.map(|value| ("greenroom_console".into(), value.into())));
+            let (get, post) = (browser.get(path).await, browser.post(path, &[]).await);
+            if path.starts_with("/console/live/") {
+                assert_eq!(
+                    (get.status, post.status),
+                    (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED),
+                    "{path}"
+                );
+            } else {
+                assert_eq!(
+                    (get.status, post.status),
+                    (StatusCode::SEE_OTHER, StatusCode::SEE_OTHER),
+                    "{path}"
+                );
+                assert!(get.location().starts_with("/console/sign-in"), "{path}: {}", get.location());
+                assert_eq!(post.location(), "/console/sign-in");
+            }
+            assert!(get.text.len() < 100 && !get.text.contains('<'), "{path}: {}", get.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn signing_in_leads_to_the_page_that_was_asked_for() {
+    let installation = Installation::start().await;
+    let mut browser = installation.browser();
+    let asked = browser.get("/console/servers?state=ready&find=a%20b").await;
+    assert_eq!(asked.location(), "/console/sign-in?next=/console/servers%3Fstate%3Dready%26find%3Da%2520b");
+    let form = browser.get(asked.location()).await;
+    assert!(
+        form.text.contains("name=\"next\" value=\"/console/servers?state=ready&amp;find=a%20b\""),
+        "{}",
+        form.text
+    );
+    let answer =
+        browser.sign_in("", &installation.admin_token(), "/console/servers?state=ready&find=a%20b").await;
+    assert_eq!(
+        (answer.status, answer.location()),
+        (StatusCode::SEE_OTHER, "/console/servers?state=ready&find=a%20b")
+    );
+    let cookie = answer.headers.get_all(header::SET_COOKIE).iter().next().unwrap().to_str().unwrap();
+    assert!(cookie.ends_with("; Path=/console; HttpOnly; SameSite=Strict"), "{cookie}");
+    assert_eq!(browser.get(answer.location()).await.status, StatusCode::OK);
+    // Who is signed in already is not asked again, and is led nowhere else.
+    let again = browser.get("/console/sign-in?next=https://elsewhere.test/").await;
+    assert_eq!((again.status, again.location()), (StatusCode::SEE_OTHER, "/console"));
+}
+
+#[tokio::test]
+async fn secure_cookies_are_bound_to_the_host() {
+    let settings = ConsoleSettings { secure_cookies: true, ..ConsoleSettings::default() };
+    let installation = Installation::start_with(settings).await;
+    let mut browser = installation.owner().await;
+    assert!(browser.cookies.contains_key("__Host-greenroom_console"), "{:?}", browser.cookies);
+    let csrf = browser.get("/console").await.csrf();
+    let answer = browser.post("/console/sign-out", &[("csrf", &csrf)]).await;
+    for cookie in answer.headers.get_all(header::SET_COOKIE) {
+        assert!(
+            cookie.to_str().unwrap().contains("; Path=/; Secure; HttpOnly; SameSite=Strict"),
+            "{cookie:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_refused_without_saying_what_was_wrong() {
+    let installation = Installation::start().await;
+    installation.node.admins.add("olga", "correct horse", AdminRole::Operator).await.unwrap();
+    let mut browser = installation.browser();
+    for (name, password) in [("", "ga_wrong"), ("olga", "wrong horse"), ("nobody", "correct horse")] {
+        let answer = browser.sign_in(name, password, "/console").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{name}");
+        assert!(!browser.cookies.contains_key("greenroom_console"));
+        assert!(!answer.text.contains(password), "what was typed as a secret is not shown");
+        let said = if name.is_empty() { "not the admin token" } else { "do not go together" };
+        assert!(answer.text.contains(said), "{}", answer.text);
+    }
+    assert_eq!(browser.sign_in("olga", "correct horse", "").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(browser.get("/console").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn attempts_are_limited_for_each_address() {
+    let sign_ins = Rate { count: 3, period: Duration::from_hours(1) };
+    let installation =
+        Installation::start_with(ConsoleSettings { sign_ins, ..ConsoleSettings::default() }).await;
+    let mut browser = installation.browser();
+    for _ in 0..3 {
+        assert_eq!(browser.sign_in("", "ga_guess", "").await.status, StatusCode::UNAUTHORIZED);
+    }
+    let answer = browser.sign_in("", &installation.admin_token(), "").await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "even the right one");
+    let retry_s: u64 = answer.headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    assert!((1_000..=1_201).contains(&retry_s), "{retry_s}");
+    let mut other = installation.browser();
+    other.address = [192, 0, 2, 2].into();
+    assert_eq!(other.sign_in("", &installation.admin_token(), "").await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn the_sign_in_form_cannot_be_sent_by_another_site() {
+    let installation = Installation::start().await;
+    let token = installation.admin_token();
+    let mut browser = installation.browser();
+    let without_form = browser.post("/console/sign-in", &[("password", &token)]).await;
+    assert_eq!(without_form.status, StatusCode::FORBIDDEN);
+    let wrong = browser.post("/console/sign-in", &[("password", &token), ("csrf", "guessed")]).await;
+    assert_eq!(wrong.status, StatusCode::FORBIDDEN);
+    browser.headers.insert("sec-fetch-site", "cross-site".parse().unwrap());
+    assert_eq!(browser.sign_in("", &token, "").await.status, StatusCode::FORBIDDEN);
+    assert!(!browser.cookies.contains_key("greenroom_console"));
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session() {
+    let installation = Installation::start().await;
+    let mut browser = installation.owner().await;
+    let kept = browser.cookies.clone();
+    let answer = browser.change("/console/sign-out", &[]).await;
+    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, "/console/sign-in"));
+    assert!(!browser.cookies.contains_key("greenroom_console"));
+    assert!(browser.get("/console/sign-in").await.text.contains("You are signed out."));
+    assert!(!browser.get("/console/sign-in").await.text.contains("You are signed out."), "said once");
+    let mut thief = installation.browser();
+    thief.cookies = kept;
+    assert_eq!(
+        thief.get("/console").await.status,
+        StatusCode::SEE_OTHER,
+        "the cookie is worth nothing any more"
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_used_ends() {
+    let settings = ConsoleSettings { session_idle_max: Duration::ZERO, ..ConsoleSettings::default() };
+    let installation = Installation::start_with(settings).await;
+    let mut browser = installation.owner().await;
+    assert_eq!(browser.get("/console").await.status, StatusCode::OK, "the first use is one");
+    assert_eq!(browser.get("/console").await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_change_needs_the_sessions_own_token() {
+    let installation = Installation::start().await;
+    let player = installation.player("Ada").await;
+    let lobby = installation.lobby_of(&player).await;
+    let path = format!("/console/lobbies/skirmish/{}/close", lobby.id);
+    let mut browser = installation.owner().await;
+    let good = browser.get("/console").await.csrf();
+    let others = installation.owner().await.get("/console").await.csrf();
+    for wrong in ["", "guessed", &others, &good[1..]] {
+        assert_eq!(browser.post(&path, &[("csrf", wrong)]).await.status, StatusCode::FORBIDDEN, "{wrong}");
+    }
+    assert_eq!(browser.post(&path, &[]).await.status, StatusCode::FORBIDDEN);
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "http://elsewhere.test"),
+    ] {
+        browser.headers.clear();
+        browser.headers.insert(name, value.parse().unwrap());
+        assert_eq!(
+            browser.post(&path, &[("csrf", &good)]).await.status,
+            StatusCode::FORBIDDEN,
+            "{name}: {value}"
+        );
+    }
+    assert_eq!(
+        installation.node.lobbies.list(&installation.game).await.unwrap().len(),
+        1,
+        "nothing was done"
+    );
+    browser.headers.clear();
+    browser.headers.insert("origin", format!("http://{HOST}").parse().unwrap());
+    assert_eq!(browser.post(&path, &[("csrf", &good)]).await.status, StatusCode::SEE_OTHER);
+    assert!(installation.node.lobbies.list(&installation.game).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_viewer_looks_and_changes_nothing() {
+    let installation = Installation::start().await;
+    installation.node.admins.add("vera", "only looking", AdminRole::Viewer).await.unwrap();
+    let player = installation.player("Ada").await;
+    let lobby = installation.lobby_of(&player).await;
+    let mut browser = installation.browser();
+    browser.sign_in("vera", "only looking", "").await;
+    let (of_lobby, of_player) = (
+        format!("/console/lobbies/skirmish/{}", lobby.id),
+        format!("/console/players/skirmish/{}", player.principal.id),
+    );
+    for page in [&of_lobby, &of_player] {
+        let shown = browser.get(page).await;
+        assert_eq!(shown.status, StatusCode::OK);
+        assert!(!shown.text.contains("button class=\"danger\""), "{}", shown.text);
+    }
+    for path in [
+        format!("{of_lobby}/close"),
+        format!("{of_player}/ban"),
+        format!("{of_player}/unban"),
+        "/console/servers/skirmish/one/stop".into(),
+    ] {
+        assert_eq!(browser.change(&path, &[("term", "ever")]).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    assert_eq!(installation.node.lobbies.list(&installation.game).await.unwrap().len(), 1);
+    let player = installation.node.players.of_game(&installation.game, &player.principal.id).await.unwrap();
+    assert!(player.ban.is_none());
+    assert_eq!(browser.change("/console/sign-out", &[]).await.status, StatusCode::SEE_OTHER, "but may leave");
+}
+
+#[tokio::test]
+async fn a_form_has_a_bound() {
+    let installation = Installation::start().await;
+    let mut browser = installation.owner().await;
+    let answer = browser.change("/console/sign-out", &[("more", &"a".repeat(20_000))]).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let mut stranger = installation.browser();
+    let answer = stranger.sign_in("", &"a".repeat(20_000), "").await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
