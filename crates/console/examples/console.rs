@@ -112,7 +112,7 @@ fn settings(is_empty: bool) -> Settings {
         regions: vec!["local".parse().expect("an id")],
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
-        ended_keep: Duration::from_secs(3_600),
+        ended_keep: Duration::from_hours(1),
     };
     let game = |id: &str, fleet| {
         let id = GameId::new(id).expect("an id");

@@ -1,5 +1,7 @@
 //! Line charts over the last minutes, drawn as SVG. Colours come from the style sheet.
 
+use std::fmt::Write as _;
+
 use maud::{Markup, PreEscaped, html};
 
 use crate::{format, live::SAMPLES_MAX};
@@ -75,7 +77,7 @@ fn drawn(number: usize, values: &[u32], x: impl Fn(usize) -> f64, y: impl Fn(f64
     for (place, value) in values.iter().enumerate() {
         let verb = if place == 0 { 'M' } else { 'L' };
         let (x, y) = (one_digit(x(values.len() - 1 - place)), one_digit(y(f64::from(*value))));
-        path.push_str(&format!("{verb}{x} {y}"));
+        let _ = write!(path, "{verb}{x} {y}");
     }
     let bottom = one_digit(y(0.0));
     let area = format!("{path}L{} {bottom}L{} {bottom}Z", one_digit(x(0)), one_digit(x(values.len() - 1)));

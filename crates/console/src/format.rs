@@ -1,6 +1,6 @@
 //! Numbers and times as people read them.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use greenroom_protocol::{Timestamp, events::rfc3339};
 
@@ -90,7 +90,7 @@ pub(crate) fn query_value(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded
@@ -115,7 +115,7 @@ mod tests {
         }
         assert_eq!(relative(at(now.as_millis() + 90_000), now), "in 1 min");
         assert_eq!(duration(Duration::from_millis(850)), "850 ms");
-        assert_eq!(duration(Duration::from_secs(12_000)), "3 h 20 min");
+        assert_eq!(duration(Duration::from_mins(200)), "3 h 20 min");
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Live {
         let times = Times::ABSOLUTE;
         match topic {
             Topic::Overview => overview::fragment(node, &self.samples(), times),
-            Topic::Servers(filter) => servers::fragment(node, filter, times).await,
+            Topic::Servers(filter) => servers::fragment(node, filter, times),
             Topic::Server(game, id) => {
                 let cpu_cores = meters.read(node, topic, game, id).await;
                 server::fragment(node, game, id, cpu_cores, times).await

@@ -93,15 +93,15 @@ pub(crate) fn curl_command(
     path: &str,
     body: Option<&serde_json::Value>,
 ) -> String {
-    let mut command = format!(
-        "curl -X {method} {base_url}{path} \\\n  -H \"Authorization: Bearer $GREENROOM_ADMIN_TOKEN\""
-    );
+    let authorization = "-H \"Authorization: Bearer $GREENROOM_ADMIN_TOKEN\"";
+    let command = format!("curl -X {method} {base_url}{path} \\\n  {authorization}");
     if let Some(body) = body {
         // Within single quotes the shell knows one special character only: the quote itself.
         let body = body.to_string().replace('\'', r"'\''");
-        command.push_str(&format!(" \\\n  -H 'Content-Type: application/json' -d '{body}'"));
+        format!("{command} \\\n  -H 'Content-Type: application/json' -d '{body}'")
+    } else {
+        command
     }
-    command
 }
 
 /// A line of a definition list.

@@ -47,7 +47,9 @@ pub struct Rate {
 /// end of the connection, which [`ConnectInfo`] carries; behind a proxy it must be taken from what
 /// the proxy says, and only if the proxy is trusted.
 #[derive(Clone)]
-pub struct ClientAddress(Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>);
+pub struct ClientAddress(Arc<Tell>);
+
+type Tell = dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync;
 
 impl ClientAddress {
     /// The address is what `tell` answers; callers without one share one limit.

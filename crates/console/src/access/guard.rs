@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_session_ends_when_it_is_not_used() {
         let uses = LastUses(Mutex::default());
-        let (start, idle) = (Instant::now(), Duration::from_secs(60));
+        let (start, idle) = (Instant::now(), Duration::from_mins(1));
         assert!(uses.note([1; 32], true, idle, start));
         assert!(uses.note([1; 32], true, idle, start + Duration::from_secs(50)));
         assert!(uses.note([1; 32], true, idle, start + Duration::from_secs(100)));
@@ -178,7 +178,7 @@ mod tests {
         for number in 0..2 * LAST_USES_MAX as u64 {
             let mut session = [0; 32];
             session[..8].copy_from_slice(&number.to_le_bytes());
-            uses.note(session, true, Duration::from_secs(60), start + Duration::from_millis(number));
+            uses.note(session, true, Duration::from_mins(1), start + Duration::from_millis(number));
         }
         assert_eq!(uses.0.lock().len(), LAST_USES_MAX);
     }

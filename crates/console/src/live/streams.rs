@@ -187,7 +187,7 @@ async fn send_lines(events: &mpsc::Sender<Event>, lines: &mut Vec<Line>) -> Resu
     if lines.is_empty() {
         return Ok(());
     }
-    send(events, event("log", &std::mem::take(lines))).await
+    send(events, event("log", std::mem::take(lines))).await
 }
 
 async fn send(events: &mpsc::Sender<Event>, event: Event) -> Result<(), Gone> {

@@ -100,15 +100,14 @@ fn facts(game: &GameId, player: &Player, lobby: Option<&LobbyId>, times: Times) 
     html! {
         (fact("Id", &parts::copyable(player.id.as_str())))
         (fact("Game", &html! { (game) }))
-        (fact("Signs in", &match &player.discord {
-            Some(discord) => html! { "with Discord, as " (discord.username) },
-            None => html! { "by name" },
+        (fact("Signs in", &html! {
+            @if let Some(discord) = &player.discord { "with Discord, as " (discord.username) } @else { "by name" }
         }))
         (fact("Last seen", &times.at(player.last_seen_at)))
         (fact("Since", &times.at(player.created_at)))
-        (fact("Lobby", &match lobby {
-            Some(lobby) => html! { a href=(parts::lobby_path(game, lobby)) { "Open its lobby" } },
-            None => html! { span.soft { "in none" } },
+        (fact("Lobby", &html! {
+            @if let Some(lobby) = lobby { a href=(parts::lobby_path(game, lobby)) { "Open its lobby" } }
+            @else { span.soft { "in none" } }
         }))
     }
 }
@@ -124,7 +123,7 @@ fn ban_panel(view: &View, game: &GameId, player: &Player) -> Markup {
                 dl.facts {
                     (fact("Reason", &html! { @if ban.reason.is_empty() { span.soft { "none given" } } @else { (ban.reason) } }))
                     (fact("Since", &view.times().at(ban.at)))
-                    (fact("Until", &match ban.until { Some(until) => view.times().at(until), None => html! { "for ever" } }))
+                    (fact("Until", &html! { @if let Some(until) = ban.until { (view.times().at(until)) } @else { "for ever" } }))
                 }
                 @if view.may_change() {
                     form method="post" action=(format!("{path}/unban")) {

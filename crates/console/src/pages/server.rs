@@ -98,9 +98,9 @@ fn facts(server: &ServerView, document: Option<&Arc<Server>>, times: Times) -> M
     html! {
         (fact("Id", &parts::copyable(server.id.as_str())))
         (fact("Game", &html! { a href=(format!("/console/servers?game={}", server.game)) { (server.game) } }))
-        (fact("Address", &match server.port {
-            Some(port) => parts::copyable(&format!("{}:{port}", server.address)),
-            None => html! { span.soft { "none until it is ready" } },
+        (fact("Address", &html! {
+            @if let Some(port) = server.port { (parts::copyable(&format!("{}:{port}", server.address))) }
+            @else { span.soft { "none until it is ready" } }
         }))
         @if server.ports.len() > 1 || server.ports.iter().any(|port| port.name != "default") {
             (fact("Ports", &html! {

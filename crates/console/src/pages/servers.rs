@@ -96,7 +96,7 @@ pub(crate) async fn show(view: View, Asked(filter): Asked<Filter>) -> Response {
         }
     } else {
         let path = format!("/console/live/servers{}", filter.query(filter.page, ""));
-        html! { div.live data-live=(path) { (fragment(view.node(), &filter, view.times()).await) } }
+        html! { div.live data-live=(path) { (fragment(view.node(), &filter, view.times())) } }
     };
     let games = games(view.node());
     let mut choices = vec![("", "All games")];
@@ -114,7 +114,7 @@ pub(crate) async fn show(view: View, Asked(filter): Asked<Filter>) -> Response {
     view.page(Section::Servers, &[], &content)
 }
 
-pub(crate) async fn fragment(node: &Node, filter: &Filter, times: Times) -> Markup {
+pub(crate) fn fragment(node: &Node, filter: &Filter, times: Times) -> Markup {
     listed(&node.servers.snapshot(None), filter, times)
 }
 
@@ -226,7 +226,7 @@ async fn ended(node: &Node, filter: &Filter, times: Times) -> Result<Markup, Fai
         servers.extend(page.servers);
         next = page.next.filter(|_| games.len() == 1);
     }
-    servers.sort_by(|a, b| b.created_at.cmp(&a.created_at));
+    servers.sort_by_key(|server| std::cmp::Reverse(server.created_at));
     let is_cut = games.len() > 1 && servers.len() > ROWS_MAX;
     servers.truncate(ROWS_MAX);
     servers.retain(|server| {

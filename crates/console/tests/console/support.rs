@@ -264,7 +264,7 @@ impl Events {
                 };
                 let found =
                     (field("event").to_owned(), serde_json::from_str(field("data")).unwrap_or_default());
-                self.read = rest.to_owned();
+                self.read = rest.into();
                 return Some(found);
             }
             let chunk =
@@ -316,7 +316,7 @@ pub(crate) fn fleet(script: &str) -> FleetSettings {
         regions: vec!["local".parse().unwrap()],
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
-        ended_keep: Duration::from_secs(3_600),
+        ended_keep: Duration::from_hours(1),
     }
 }
 
