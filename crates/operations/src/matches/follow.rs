@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
-use greenroom_directory::{Notice, Watch};
-use greenroom_domain::{lobby::Lobby, matches::Match};
+use greenroom_directory::{Document, Notice, Watch};
+use greenroom_domain::{lobby::Lobby, matches::Match, server::Server};
 use greenroom_protocol::{GameId, MatchId, ServerId, Timestamp};
 
 use super::Matches;
@@ -30,6 +31,10 @@ impl Matches {
     /// Reads which matches run, stops the servers of those that were given up while we were away,
     /// and follows the rest.
     pub(super) async fn follow(&self) -> Result<(), Failure> {
+        // Pending starts are carried out meanwhile, and move from their lobby to a match in one step.
+        // Read in this order, each is seen at least once; the other way round its server would be stopped.
+        let servers = self.deps.servers.snapshot(None);
+        let waiting = self.waiting().await?;
         let mut watch = self.deps.directory.watch(&[MATCH]).await.map_err(Failure::directory)?;
         let mut running = Running::new();
         while let Some(notice) = watch.next().await {
@@ -38,7 +43,7 @@ impl Matches {
             }
             note(notice, &mut running);
         }
-        self.stop_orphans(&running).await?;
+        self.stop_orphans(servers, &waiting, &running).await;
         let matches = self.clone();
         self.deps.tracker.spawn(async move {
             let shutdown = matches.deps.shutdown.clone();
@@ -84,18 +89,16 @@ impl Matches {
         }
     }
 
-    /// A server that was allocated for a lobby which was gone before its match began.
-    async fn stop_orphans(&self, running: &Running) -> Result<(), Failure> {
-        let waiting: BTreeSet<MatchId> = self
-            .deps
-            .directory
-            .list_all(LOBBY)
-            .await
-            .map_err(Failure::directory)?
-            .iter()
-            .filter_map(|document| decode::<Lobby>(&document.value).ok()?.match_id().cloned())
-            .collect();
-        for server in self.deps.servers.snapshot(None) {
+    /// The matches for which a lobby still waits.
+    async fn waiting(&self) -> Result<BTreeSet<MatchId>, Failure> {
+        let lobbies = self.deps.directory.list_all(LOBBY).await.map_err(Failure::directory)?;
+        let match_id = |document: &Document| decode::<Lobby>(&document.value).ok()?.match_id().cloned();
+        Ok(lobbies.iter().filter_map(match_id).collect())
+    }
+
+    /// Stops those of `servers` that were allocated for a lobby which was gone before its match began.
+    async fn stop_orphans(&self, servers: Vec<Arc<Server>>, waiting: &BTreeSet<MatchId>, running: &Running) {
+        for server in servers {
             let Some(allocation) = server.allocation.as_ref().filter(|one| one.by == START_CALLER) else {
                 continue;
             };
@@ -106,7 +109,6 @@ impl Matches {
                 self.deps.lobbies.stop_server_of(game, match_id).await;
             }
         }
-        Ok(())
     }
 }
 
