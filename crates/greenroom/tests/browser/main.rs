@@ -29,8 +29,8 @@ use crate::{
     processes::Folder,
 };
 
-/// All of it; a tenth of that where the machine is not busy.
-const WALK_MAX: Duration = Duration::from_secs(240);
+/// All of it; a quarter of that where the machine is not busy.
+const WALK_MAX: Duration = Duration::from_mins(4);
 /// A match, with its countdown and what may hold it up.
 const MATCH_MAX: Duration = Duration::from_secs(45);
 const POLL_EVERY: Duration = Duration::from_millis(50);
@@ -249,7 +249,7 @@ async fn see_result(ann: &Page, bob: &Page) -> anyhow::Result<()> {
 /// Bob reloads in the middle of a match and has his seat again.
 async fn reload(ann: &Page, bob: &Page, id: &str) -> anyhow::Result<()> {
     let seat: i64 = bob.get("game.you").await?;
-    bob.until("game.scores[0] + game.scores[1] > 0").await?;
+    bob.until("game.players.some(({ alive, health }) => !alive || health < 100)").await?;
     bob.reload().await?;
     bob.until("game.view === 'game' && game.connected && game.phase === 'playing'").await?;
     let after: (i64, String, bool) =
