@@ -55,8 +55,7 @@ impl Shim {
     /// Counts a child from zero, in the file `path`.
     pub(crate) fn counter(&self, path: PathBuf) -> anyhow::Result<Counter> {
         fs::write(&path, [0; 16])?;
-        let env =
-            [("LD_PRELOAD", self.object.clone().into()), ("BENCH_FSYNCS", path.clone().into())];
+        let env = [("LD_PRELOAD", self.object.clone().into()), ("BENCH_FSYNCS", path.clone().into())];
         Ok(Counter { path, env })
     }
 }

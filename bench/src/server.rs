@@ -31,6 +31,9 @@ const START_MAX: Duration = Duration::from_mins(1);
 /// How long a stop may take before it counts as failed.
 const STOP_MAX: Duration = Duration::from_secs(30);
 
+/// The exit code of a program that was interrupted, as shells have it.
+const INTERRUPTED: i32 = 130;
+
 /// How often it is looked whether something has come about.
 const LOOK_EVERY: Duration = Duration::from_micros(250);
 
@@ -82,6 +85,7 @@ impl Bench {
         fs::create_dir_all(folder)?;
         let root = tempfile::Builder::new().prefix("greenroom-bench-").tempdir_in(folder)?;
         let shim = Shim::build(root.path())?;
+        clear_up_when_interrupted(root.path().to_owned())?;
         Ok(Self { greenroom: greenroom.canonicalize()?, root, shim })
     }
 
@@ -145,9 +149,7 @@ impl Bench {
 impl Drop for Bench {
     /// Game servers outlive a Greenroom that was killed; none may outlive the benchmark.
     fn drop(&mut self) {
-        for pid in process::below(self.root()) {
-            signal(pid, Signal::KILL);
-        }
+        kill_below(self.root());
     }
 }
 
@@ -253,6 +255,26 @@ impl Drop for Server {
         // An error path: what is running is not needed any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Does on Ctrl-C what otherwise happens at the end.
+fn clear_up_when_interrupted(root: PathBuf) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("interrupts".into()).spawn(move || {
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            kill_below(&root);
+            // What is still there is in a folder for temporary files.
+            let _ = fs::remove_dir_all(&root);
+            std::process::exit(INTERRUPTED);
+        }
+    })?;
+    Ok(())
+}
+
+fn kill_below(root: &Path) {
+    for pid in process::below(root) {
+        signal(pid, Signal::KILL);
     }
 }
 

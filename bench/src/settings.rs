@@ -20,6 +20,10 @@ pub(crate) const RAISED: &[(&str, &str)] = &[
     ("sockets_per_address_max", "20000"),
 ];
 
+/// Most servers of the studio, and of each of its games: those of a match just played are still ending.
+const STUDIO_SERVERS_MAX: u32 = 1_000;
+const RUNNING_MAX: u32 = 200;
+
 /// A configuration file in the making: Skirmish as it comes, with `RAISED`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
@@ -46,7 +50,7 @@ impl Settings {
             text,
             r#"
 [studios.bench]
-servers_max = 1000
+servers_max = {STUDIO_SERVERS_MAX}
 
 [games.{GAME}]
 studio = "bench"
@@ -56,7 +60,7 @@ lobby = {{ members_max = 64, grace = "1h" }}
 command = ["{{greenroom}}", "skirmish-server", "--port", "{{port}}", "--name", "{{name}}"]
 ports = [{{ name = "default", protocol = "tcp" }}]
 port_range = "20000-20999"
-running_max = 200
+running_max = {RUNNING_MAX}
 ready_min = {}
 warm_payload = "file"
 "#,
@@ -74,7 +78,7 @@ command = ["sleep", "1000000"]
 ports = [{{ name = "default", protocol = "tcp" }}]
 port_range = "21000-21999"
 ready = "after:1ms"
-running_max = 200
+running_max = {RUNNING_MAX}
 "#
             );
         }
@@ -85,5 +89,8 @@ running_max = 200
 /// What was raised, for people.
 pub(crate) fn raised() -> String {
     let limits: Vec<_> = RAISED.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-    limits.join(", ")
+    format!(
+        "{}; studio servers_max = {STUDIO_SERVERS_MAX}, fleet running_max = {RUNNING_MAX}",
+        limits.join(", ")
+    )
 }

@@ -55,7 +55,8 @@ pub(super) struct Window {
     pub(super) latency: Latency,
     /// From a chat's arrival to each other member who hears it.
     pub(super) heard: Latency,
-    /// From a command's arrival until it was sent: the load generator's own part of the latency.
+    /// From a command's arrival until it was sent, where a player was free: the load generator's own
+    /// part of the latency.
     pub(super) delay: Latency,
     /// Commands that arrived within the time.
     pub(super) offered: u64,
@@ -130,6 +131,8 @@ impl Crowd {
         let (first, end) = (WARM_UP, WARM_UP + time);
         let mut arrivals = Arrivals::new(per_second, self.random.random()).peekable();
         let mut waiting: VecDeque<Duration> = VecDeque::new();
+        // So many at the front of the queue found everybody busy: that delay is the server's.
+        let mut kept_waiting = 0_usize;
         let mut cpu = None;
         let mut refusal = Ok(());
         let began = Instant::now();
@@ -147,11 +150,16 @@ impl Crowd {
                 waiting.push_back(arrived);
             }
             while let Some(&arrived) = waiting.front() {
-                let Some(player) = self.state.free(&mut self.random) else { break };
+                let Some(player) = self.state.free(&mut self.random) else {
+                    kept_waiting = waiting.len();
+                    break;
+                };
                 waiting.pop_front();
                 let command = self.state.command(player, arrived, &mut self.random);
                 self.sockets.send(player, &command)?;
-                if arrived >= first {
+                if kept_waiting > 0 {
+                    kept_waiting -= 1;
+                } else if arrived >= first {
                     window.delay.record(began.elapsed().saturating_sub(arrived));
                 }
             }
