@@ -81,13 +81,15 @@ fn drawn(
                 h2 { "Details" }
                 dl.facts { (facts(server, document, times)) }
             }
-            section.panel {
-                h2 { "Health" }
-                dl.facts { (health(server, document, usage, cpu_cores, times)) }
-            }
-            section.panel {
-                h2 { "States" }
-                (history(server, times))
+            div.stack {
+                section.panel {
+                    h2 { "Health" }
+                    dl.facts { (health(server, document, usage, cpu_cores, times)) }
+                }
+                section.panel {
+                    h2 { "States" }
+                    (history(server, times))
+                }
             }
         }
         @if let Some(exit) = &server.exit { (end(exit, is_final, times)) }
