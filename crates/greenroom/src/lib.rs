@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Arguments, Command};
+use config::value::LogFormat;
 
 /// Runs the program: reads the arguments, does what they say, and tells how it went.
 pub fn main() -> ExitCode {
@@ -27,9 +28,11 @@ pub fn main() -> ExitCode {
     let outcome = match command {
         // The supervisor of a game server is a process among thousands: it starts no runtime.
         Command::Supervise { folder } => return greenroom_fleet::supervise::main(&folder),
-        Command::SkirmishServer(arguments) => {
-            single_threaded(async { skirmish::server::run(arguments).await.map_err(anyhow::Error::from) })
-        }
+        Command::SkirmishServer(arguments) => single_threaded(async {
+            // Its standard error is kept by the supervisor, as any game server's is.
+            log::start(&config::sections::Log { format: LogFormat::Text, level: "info".into() })?;
+            Ok(skirmish::server::run(arguments).await?)
+        }),
         Command::Dev(arguments) => multi_threaded(dev::run(arguments)),
         Command::Serve(arguments) => multi_threaded(server::run(arguments)),
         Command::Config { command } => commands::config::run(command),

@@ -53,6 +53,7 @@ pub(crate) fn auth_settings(config: &Config) -> AuthSettings {
         contract_access_ttl: auth.contract_token_ttl,
         access_ttl: auth.access_token_ttl,
         refresh_ttl: auth.refresh_token_ttl,
+        console_ttl: config.root.console.session_ttl,
         discord: DiscordSettings {
             api_url: format!("{base_url}/api"),
             application_id: auth.discord_application_id.clone(),

@@ -15,9 +15,6 @@ use uuid::Uuid;
 
 use crate::{context::Clock, failure::Failure, secret};
 
-/// How long a sign-in to the console lasts.
-pub const SESSION_TTL: Duration = Duration::from_hours(12);
-
 /// Shortest password, in characters.
 pub const PASSWORD_CHARS_MIN: usize = 10;
 
@@ -37,6 +34,7 @@ pub struct Admins {
     clock: Arc<dyn Clock>,
     token_hash: [u8; 32],
     hashing: Arc<Semaphore>,
+    session_ttl: Duration,
 }
 
 /// An administrator whose session is good.
@@ -61,13 +59,20 @@ pub struct NewConsoleSession {
 }
 
 impl Admins {
-    /// The administrators that `storage` holds, and whoever has `admin_token`.
-    pub async fn open(storage: Storage, clock: Arc<dyn Clock>, admin_token: &str) -> Result<Self, Failure> {
+    /// The administrators that `storage` holds, and whoever has `admin_token`; a sign-in lasts
+    /// `session_ttl`.
+    pub async fn open(
+        storage: Storage,
+        clock: Arc<dyn Clock>,
+        admin_token: &str,
+        session_ttl: Duration,
+    ) -> Result<Self, Failure> {
         let admins = Self {
             storage,
             clock,
             token_hash: secret::hash(admin_token),
             hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE_MAX)),
+            session_ttl,
         };
         admins.root().await?;
         Ok(admins)
@@ -107,7 +112,7 @@ impl Admins {
             admin: admin.id.clone(),
             csrf_secret: secret::hash(&csrf_of(&token)),
             created_at: now,
-            expires_at: now.after(SESSION_TTL),
+            expires_at: now.after(self.session_ttl),
             ended_at: None,
         };
         self.storage.admins().create_session(&session).await.map_err(Failure::storage)?;

@@ -103,8 +103,8 @@ impl Node {
         let NodeDeps { directory, log, storage, provider, settings, clock, tracker, shutdown, .. } = deps;
         let tokens = Arc::new(tokens(&storage, deps.access_key).await?);
         let admin_token = admin_token(&storage, deps.admin_token).await?;
-        let admins =
-            Admins::open(storage.clone(), Arc::clone(&clock), admin_token.token.expose_secret()).await?;
+        let root = admin_token.token.expose_secret();
+        let admins = Admins::open(storage.clone(), Arc::clone(&clock), root, deps.auth.console_ttl).await?;
         let keys = ApiKeys::new(storage.clone(), settings.clone(), Arc::clone(&clock));
         let players = Players::new(
             storage.clone(),

@@ -31,6 +31,8 @@ pub struct AuthSettings {
     pub access_ttl: Duration,
     /// How long a session lasts without being refreshed.
     pub refresh_ttl: Duration,
+    /// How long a sign-in to the console lasts.
+    pub console_ttl: Duration,
     /// Signing in by Discord.
     pub discord: DiscordSettings,
 }
@@ -41,6 +43,7 @@ impl Default for AuthSettings {
             contract_access_ttl: Duration::from_hours(30 * 24),
             access_ttl: Duration::from_mins(15),
             refresh_ttl: Duration::from_hours(90 * 24),
+            console_ttl: Duration::from_hours(12),
             discord: DiscordSettings::default(),
         }
     }

@@ -50,9 +50,7 @@ impl Machines {
         match self {
             Self::Provider(provider) => provider.get(id).await,
             #[cfg(test)]
-            Self::Scripted(scripted) => {
-                Ok(scripted.list().into_iter().find(|observed| observed.id == *id))
-            }
+            Self::Scripted(scripted) => Ok(scripted.list().into_iter().find(|observed| observed.id == *id)),
         }
     }
 
