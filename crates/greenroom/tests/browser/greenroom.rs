@@ -75,6 +75,13 @@ impl Greenroom {
         Ok(list.servers)
     }
 
+    /// The log of a game server.
+    pub(crate) async fn log_of(&self, server: &ServerView) -> anyhow::Result<String> {
+        let request = self.http.get(format!("{}/v1/servers/{}/logs", self.dev.url, server.id));
+        let request = request.header("X-Api-Key", &self.dev.api_key);
+        Ok(request.send().await?.error_for_status()?.text().await?)
+    }
+
     /// Ends it as Ctrl-C does.
     pub(crate) fn stop(mut self) -> Option<ExitStatus> {
         self.process.stop(Signal::INT)

@@ -281,7 +281,8 @@ async fn waits_again(greenroom: &Greenroom, page: &Page) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A server was started for each of these matches, newest first, and each has ended well by itself.
+/// A server was started for each of these matches, newest first, and each has ended well by itself,
+/// with its log kept.
 async fn servers_ended(greenroom: &Greenroom, matches: &[&String]) -> anyhow::Result<()> {
     let deadline = Instant::now() + MATCH_MAX;
     let servers = loop {
@@ -298,6 +299,8 @@ async fn servers_ended(greenroom: &Greenroom, matches: &[&String]) -> anyhow::Re
         assert_eq!(server.state, ServerState::Ended, "{server:?}");
         let exit = server.exit.as_ref().context("an ended server tells how")?;
         assert_eq!((exit.code, exit.signal, exit.crashed), (Some(0), None, false), "{server:?}");
+        let log = greenroom.log_of(server).await?;
+        assert!(log.contains("match assigned") && log.contains("match ended"), "{log}");
     }
     Ok(())
 }
