@@ -27,7 +27,7 @@ lobby = { team_size = 4, members_max = 8, grace = "30s" }
 [games.skirmish.fleet]
 command = [
   "{greenroom}", "skirmish-server", "--port", "{port}", "--name", "{name}",
-  "--match-seconds", "15", "--result-seconds", "3", "--wait-seconds", "10", "--seed", "4",
+  "--match-seconds", "14", "--result-seconds", "3", "--wait-seconds", "10", "--seed", "4",
 ]
 ports = [{ name = "default", protocol = "tcp" }]
 "#;

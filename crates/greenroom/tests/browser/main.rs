@@ -22,6 +22,7 @@ use greenroom_protocol::{
 use greenroom_test_support::engines::require_engine;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::try_join;
 
 use crate::{
     browser::{Driver, Page, Programs, Screen},
@@ -60,18 +61,14 @@ async fn two_browsers_play_a_match_and_a_rematch() -> anyhow::Result<()> {
 }
 
 async fn walk(greenroom: &Greenroom, driver: &Driver<'_>) -> anyhow::Result<()> {
-    let ann = driver.open("ann", Screen::Desktop).await?;
-    let bob = driver.open("bob", Screen::Phone).await?;
-    for (page, name) in [(&ann, "Ann"), (&bob, "Bob")] {
-        sign_in(greenroom, page, name).await?;
-    }
+    let (ann, bob) = try_join!(driver.open("ann", Screen::Desktop), driver.open("bob", Screen::Phone))?;
+    try_join!(sign_in(greenroom, &ann, "Ann"), sign_in(greenroom, &bob, "Bob"))?;
     meet(&ann, &bob).await?;
     talk(&ann, &bob).await?;
     choose_teams(&ann, &bob).await?;
     get_ready(&ann, &bob).await?;
     let first = start(&ann, &bob).await?;
-    walk_by_keyboard(&ann).await?;
-    walk_by_touch(&bob).await?;
+    try_join!(walk_by_keyboard(&ann), walk_by_touch(&bob))?;
     for page in [&ann, &bob] {
         page.until("game.players.some(({ alive, health }) => !alive || health < 100)").await?;
         page.picture("match").await?;
@@ -104,8 +101,8 @@ async fn walk(greenroom: &Greenroom, driver: &Driver<'_>) -> anyhow::Result<()> 
     let mut complaints = ann.complaints().await?;
     complaints.extend(bob.complaints().await?);
     assert_eq!(complaints, Vec::<String>::new(), "the browsers have nothing to complain about");
-    ann.close().await?;
-    bob.close().await
+    try_join!(ann.close(), bob.close())?;
+    Ok(())
 }
 
 async fn sign_in(greenroom: &Greenroom, page: &Page, name: &str) -> anyhow::Result<()> {
@@ -139,8 +136,8 @@ async fn meet(ann: &Page, bob: &Page) -> anyhow::Result<()> {
 }
 
 async fn both_see(ann: &Page, bob: &Page, expression: &str) -> anyhow::Result<()> {
-    ann.until(expression).await?;
-    bob.until(expression).await
+    try_join!(ann.until(expression), bob.until(expression))?;
+    Ok(())
 }
 
 async fn talk(ann: &Page, bob: &Page) -> anyhow::Result<()> {
