@@ -65,6 +65,7 @@ fn at_the_rate(context: &mut Context, server: &Server, crowd: &mut Crowd) -> any
     let each = window.cpu.as_secs_f64() * 1e6 / window.done as f64;
     report.add(NAME, "CPU of the server a command", Unit::Us, Target::AtMost(80.0), each);
     report.note(NAME, "fsyncs of the server at 10,000/s", Unit::Count, syncs.calls as f64);
+    report.note(NAME, "time in these fsyncs", Unit::Ms, syncs.time.as_secs_f64() * 1e3);
     Ok(())
 }
 
