@@ -81,7 +81,8 @@ impl Actor {
 
 /// How much was done, for people.
 pub(crate) fn summary(actors: &[Actor]) -> String {
-    let (mut commands, mut lobbies, mut matches, mut refused, mut allocations) = (0, 0, 0, 0, 0);
+    let (mut commands, mut lobbies, mut matches, mut refused, mut resumed, mut allocations) =
+        (0, 0, 0, 0, 0, 0);
     let mut records = String::new();
     for actor in actors {
         match actor {
@@ -90,6 +91,7 @@ pub(crate) fn summary(actors: &[Actor]) -> String {
                 lobbies += group.lobbies;
                 matches += group.matches;
                 refused += group.refused;
+                resumed += group.resumed;
             }
             Actor::Holder(holder) => allocations += holder.allocations,
             Actor::Players(players) => records += &format!(", {} sign-ins", players.count()),
@@ -98,7 +100,7 @@ pub(crate) fn summary(actors: &[Actor]) -> String {
         }
     }
     format!(
-        "acknowledged: {commands} lobby commands, {lobbies} lobbies, {matches} matches ({refused} starts refused), \
+        "acknowledged: {commands} lobby commands, {lobbies} lobbies, {matches} matches ({resumed} starts under way at a kill, {refused} refused), \
          {allocations} allocations{records}"
     )
 }

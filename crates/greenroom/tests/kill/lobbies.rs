@@ -62,6 +62,8 @@ pub(crate) struct Group {
     pub(crate) lobbies: u32,
     pub(crate) matches: u32,
     pub(crate) refused: u32,
+    /// Starts that were under way when it was killed.
+    pub(crate) resumed: u32,
     pub(crate) facts_due: Vec<String>,
 }
 
@@ -80,6 +82,7 @@ impl Group {
             lobbies: 0,
             matches: 0,
             refused: 0,
+            resumed: 0,
             facts_due: Vec::new(),
         }
     }
@@ -112,6 +115,7 @@ impl Group {
             self.connect(api, place).await.unwrap();
         }
         if starts || was_starting {
+            self.resumed += 1;
             self.follow_start(api, was_starting).await;
         }
         if let Some(lobby) = self.lobby.clone() {
