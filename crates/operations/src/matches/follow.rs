@@ -8,7 +8,7 @@ use std::{
 
 use greenroom_directory::{Document, Notice, Watch};
 use greenroom_domain::{lobby::Lobby, matches::Match, server::Server};
-use greenroom_protocol::{GameId, MatchId, ServerId, Timestamp};
+use greenroom_protocol::{GameId, MatchId, ServerId, Timestamp, hosting::ServerState};
 
 use super::Matches;
 use crate::{
@@ -32,9 +32,10 @@ impl Matches {
     /// and follows the rest.
     pub(super) async fn follow(&self) -> Result<(), Failure> {
         // Pending starts are carried out meanwhile, and move from their lobby to a match in one step.
-        // Read in this order, each is seen at least once; the other way round its server would be stopped.
+        // Read in the order servers, lobbies, matches, each is seen at least once; in any other its
+        // server could be taken for nobody's.
         let servers = self.deps.servers.snapshot(None);
-        let waiting = self.waiting().await?;
+        let wanted = self.wanted().await?;
         let mut watch = self.deps.directory.watch(&[MATCH]).await.map_err(Failure::directory)?;
         let mut running = Running::new();
         while let Some(notice) = watch.next().await {
@@ -43,7 +44,7 @@ impl Matches {
             }
             note(notice, &mut running);
         }
-        self.stop_orphans(servers, &waiting, &running).await;
+        self.stop_orphans(servers, &wanted).await;
         let matches = self.clone();
         self.deps.tracker.spawn(async move {
             let shutdown = matches.deps.shutdown.clone();
@@ -89,22 +90,26 @@ impl Matches {
         }
     }
 
-    /// The matches for which a lobby still waits.
-    async fn waiting(&self) -> Result<BTreeSet<MatchId>, Failure> {
-        let lobbies = self.deps.directory.list_all(LOBBY).await.map_err(Failure::directory)?;
-        let match_id = |document: &Document| decode::<Lobby>(&document.value).ok()?.match_id().cloned();
-        Ok(lobbies.iter().filter_map(match_id).collect())
+    /// The matches for which a lobby still waits, and those that run. Both are read alike: a watch
+    /// shows a new match only when its commit has returned, and by then its lobby may be gone from a list.
+    async fn wanted(&self) -> Result<BTreeSet<MatchId>, Failure> {
+        let directory = &self.deps.directory;
+        let lobbies = directory.list_all(LOBBY).await.map_err(Failure::directory)?;
+        let matches = directory.list_all(MATCH).await.map_err(Failure::directory)?;
+        let waiting = |document: &Document| decode::<Lobby>(&document.value).ok()?.match_id().cloned();
+        let running = |document: &Document| Some(decode::<Match>(&document.value).ok()?.id);
+        Ok(lobbies.iter().filter_map(waiting).chain(matches.iter().filter_map(running)).collect())
     }
 
     /// Stops those of `servers` that were allocated for a lobby which was gone before its match began.
-    async fn stop_orphans(&self, servers: Vec<Arc<Server>>, waiting: &BTreeSet<MatchId>, running: &Running) {
-        for server in servers {
+    async fn stop_orphans(&self, servers: Vec<Arc<Server>>, wanted: &BTreeSet<MatchId>) {
+        for server in servers.into_iter().filter(|server| server.state < ServerState::Stopping) {
             let Some(allocation) = server.allocation.as_ref().filter(|one| one.by == START_CALLER) else {
                 continue;
             };
             let Some(match_id) = &allocation.match_id else { continue };
             let game = &server.birth.game;
-            if !waiting.contains(match_id) && !running.contains_key(&(game.clone(), match_id.clone())) {
+            if !wanted.contains(match_id) {
                 tracing::info!(%game, %match_id, server = %server.id(), "no lobby waits for this game server any more");
                 self.deps.lobbies.stop_server_of(game, match_id).await;
             }
