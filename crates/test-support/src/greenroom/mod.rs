@@ -87,20 +87,19 @@ impl Installation {
     /// If it cannot be written.
     pub fn configure(&self, lobby: &str, fleet: &str) {
         let text = format!(
-            "listen = \"127.0.0.1:0\"\ndata_dir = {data_dir:?}\n{LIMITS}\n[studios.{STUDIO}]\n[games.{GAME}]\n\
+            "listen = \"127.0.0.1:0\"\ndata_dir = {data_dir}\n{LIMITS}\n[studios.{STUDIO}]\n[games.{GAME}]\n\
              studio = \"{STUDIO}\"\nlobby = {{ {lobby} }}\n[games.{GAME}.fleet]\n{fleet}\n",
-            data_dir = self.data_dir,
+            data_dir = quoted(&self.data_dir),
         );
         fs::write(self.config(), text).expect("the configuration is written");
     }
 
     /// Keeps everything in `folder`, which the caller owns, from the next [`Installation::configure`] on.
     pub fn with_data_dir(mut self, folder: &Path) -> Self {
-        let old = format!("{:?}", self.data_dir);
+        let old = quoted(&self.data_dir);
         folder.clone_into(&mut self.data_dir);
         let text = fs::read_to_string(self.config()).expect("the configuration");
-        fs::write(self.config(), text.replace(&old, &format!("{folder:?}")))
-            .expect("the configuration is written");
+        fs::write(self.config(), text.replace(&old, &quoted(folder))).expect("the configuration is written");
         self
     }
 
@@ -194,6 +193,11 @@ impl Drop for Installation {
     fn drop(&mut self) {
         processes::end(&self.data_dir);
     }
+}
+
+/// `path` as TOML writes a text. Folders for tests have no quotes in their names.
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", path.display())
 }
 
 /// A range of `count` ports that nobody has at the moment, as the configuration writes it.

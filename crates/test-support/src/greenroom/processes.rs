@@ -88,13 +88,12 @@ fn process(pid: i32, servers: &Path) -> Option<Process> {
     };
     let mut parts = arguments.split(|byte| *byte == 0);
     let supervised = parts.any(|part| part == b"supervise").then(|| parts.find_map(below)).flatten();
-    let (server, role) = match supervised {
-        Some(server) => (server, Role::Supervisor),
-        None => {
-            let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-            let mut variables = environment.split(|byte| *byte == 0);
-            (variables.find_map(|one| below(one.strip_prefix(b"GREENROOM_SERVER_DIR=")?))?, Role::Game)
-        }
+    let (server, role) = if let Some(server) = supervised {
+        (server, Role::Supervisor)
+    } else {
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let mut variables = environment.split(|byte| *byte == 0);
+        (variables.find_map(|one| below(one.strip_prefix(b"GREENROOM_SERVER_DIR=")?))?, Role::Game)
     };
     // The folder has the server's id and the number of the try.
     let (server, instance) = server.rsplit_once('-')?;

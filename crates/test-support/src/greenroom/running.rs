@@ -279,7 +279,7 @@ impl Api {
             if page.body["end"] == true {
                 return events;
             }
-            from = page.body["next"].as_str().expect("the next sequence").to_owned();
+            page.body["next"].as_str().expect("the next sequence").clone_into(&mut from);
         }
     }
 }
