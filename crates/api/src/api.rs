@@ -20,11 +20,11 @@ pub struct ApiDeps {
     pub metrics: PrometheusHandle,
     /// What `/readyz` tells.
     pub ready: watch::Receiver<bool>,
-    /// Cancelled when Greenroom begins to stop, the same that [`serve`](crate::serve) is given:
+    /// Cancelled when Greenroom begins to stop, the same that [`serve()`](crate::serve()) is given:
     /// streams end, new sockets are asked to come back later. After it the sockets that are open
     /// are closed by [`Hub::close_all`](greenroom_operations::realtime::Hub::close_all).
     pub closing: CancellationToken,
-    /// Counts every open socket until it is closed; the same that [`serve`](crate::serve) is given.
+    /// Counts every open socket until it is closed; the same that [`serve()`](crate::serve()) is given.
     pub tracker: TaskTracker,
     /// Further pages: the console, the demo. It must have no fallback of its own.
     pub extra: Router,

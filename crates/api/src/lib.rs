@@ -1,6 +1,6 @@
 //! HTTP and WebSocket for players, studios and game servers.
 //!
-//! [`router`] puts every path over a [`Node`](greenroom_operations::Node); [`serve`] serves it on
+//! [`router`] puts every path over a [`Node`](greenroom_operations::Node); [`serve()`] serves it on
 //! one listener. A handler extracts, authorises, calls one operation and answers. What concerns
 //! every request (its id, limits, how errors are written, CORS, metrics) is in `around`.
 

@@ -1,6 +1,6 @@
 //! Who comes in, and what that one may do.
 //!
-//! Every guarded path goes through [`guard`]: a session, and for a change also the same origin, the
+//! Every guarded path goes through [`guard()`]: a session, and for a change also the same origin, the
 //! session's CSRF token in the form, and a role that may change. So no handler can forget one.
 
 mod attempts;

@@ -11,7 +11,7 @@ const NAME_BYTES_MAX: usize = 128;
 pub const SUBJECT_BYTES_MAX: usize = 256;
 
 /// Largest published message, in bytes. A larger one is refused as
-/// [`DirectoryError::TooLarge`](crate::DirectoryError::TooLarge).
+/// [`DirectoryError::TooLarge`].
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest name of a lease's holder, in bytes.

@@ -1,6 +1,6 @@
 //! The lobby: players gathering before a match.
 //!
-//! [`create`] makes one, [`apply`] changes it, [`Lobby::next_deadline`] says when something is due
+//! [`create()`] makes one, [`apply()`] changes it, [`Lobby::next_deadline`] says when something is due
 //! without anybody asking. While a match is `starting`, its roster stands: members may leave, drop
 //! and return, chat and hand over the ownership; everything else is refused with `Match is
 //! starting`. While a match is `playing` (kept lobbies only), members come and go, and settings

@@ -192,7 +192,7 @@ section_of! {
         /// Where its ports come from, those that are not fixed.
         port_range: RangeInclusive<u16> = "7000-7999";
         /// When it counts as ready for players: "listening" once it holds every port it was given,
-        /// "log:<regular expression>" once a line of its output matches, "after:<duration>" after a time.
+        /// `"log:REGULAR EXPRESSION"` once a line of its output matches, `"after:DURATION"` after a time.
         ready: Readiness = "listening";
         /// How long it may take until it is ready.
         ready_timeout: Duration = "30s";
@@ -225,7 +225,7 @@ section_of! {
 section_of! {
     /// A port that a server is given. The first of the list is the one that players are told.
     Port {
-        /// Its name, for `{port:<name>}` and the environment's GREENROOM_PORT_<NAME>.
+        /// Its name, for `{port:name}` in templates and `GREENROOM_PORT_NAME` in the environment.
         name: String = required;
         /// What the server binds on it.
         protocol: PortProtocol = required;

@@ -1,7 +1,7 @@
 //! Dedicated servers: allocated, kept ready, watched, stopped.
 //!
 //! A server is a document that says what should be. Requests and the pool only change documents;
-//! one driver a server ([`drive`]) looks at the document and at what the provider sees, and does
+//! one driver a server (`drive`) looks at the document and at what the provider sees, and does
 //! the one next thing, until both agree. It is nudged by the directory's watch, by the provider's
 //! observations and by a timer, so that what a dead node left undone is done by the next.
 

@@ -91,7 +91,8 @@ async fn what_is_queued_behind_the_close_is_answered() {
     });
     tokio::task::yield_now().await;
     let (answer, answered) = oneshot::channel();
-    let queued = writer.try_submit(|_| Ok::<(), ()>(()), move |result| assert!(answer.send(result.is_err()).is_ok()));
+    let queued =
+        writer.try_submit(|_| Ok::<(), ()>(()), move |result| assert!(answer.send(result.is_err()).is_ok()));
     release.send(()).unwrap();
     closing.join_all().await;
     // Either it was refused at once or it is told that it was not done.
