@@ -83,7 +83,7 @@ impl Actor {
 pub(crate) fn summary(actors: &[Actor]) -> String {
     let (mut commands, mut lobbies, mut matches, mut refused, mut resumed, mut allocations) =
         (0, 0, 0, 0, 0, 0);
-    let mut records = String::new();
+    let mut records = Vec::new();
     for actor in actors {
         match actor {
             Actor::Lobby(group) => {
@@ -94,14 +94,15 @@ pub(crate) fn summary(actors: &[Actor]) -> String {
                 resumed += group.resumed;
             }
             Actor::Holder(holder) => allocations += holder.allocations,
-            Actor::Players(players) => records += &format!(", {} sign-ins", players.count()),
-            Actor::Studio(studio) => records += &format!(", {} keys", studio.count()),
-            Actor::Events(events) => records += &format!(", {} events", events.subjects.len()),
+            Actor::Players(players) => records.push(format!("{} sign-ins", players.count())),
+            Actor::Studio(studio) => records.push(format!("{} keys", studio.count())),
+            Actor::Events(events) => records.push(format!("{} events", events.subjects.len())),
         }
     }
     format!(
         "acknowledged: {commands} lobby commands, {lobbies} lobbies, {matches} matches ({resumed} starts under way at a kill, {refused} refused), \
-         {allocations} allocations{records}"
+         {allocations} allocations, {records}",
+        records = records.join(", "),
     )
 }
 

@@ -96,7 +96,7 @@ impl Group {
             // Started, or not yet, or not at all: that is seen below.
             Some(Next::Starts) => {}
             None if was_starting => {}
-            None => self.assert_is(found.as_ref(), &[self.lobby.clone()]),
+            None => self.assert_is(found.as_ref(), std::slice::from_ref(&self.lobby)),
             Some(Next::Is(next)) => {
                 self.assert_is(found.as_ref(), &[self.lobby.clone(), next.clone()]);
                 if self.looks_like(found.as_ref(), next.as_ref()) {
@@ -107,8 +107,8 @@ impl Group {
                 }
             }
             Some(Next::New) => {
-                self.lobby = found.as_ref().map(|found| self.read_new(found));
-                self.assert_is(found.as_ref(), &[self.lobby.clone()]);
+                self.lobby = found.as_ref().map(read_new);
+                self.assert_is(found.as_ref(), std::slice::from_ref(&self.lobby));
             }
         }
         for place in 0..PLAYERS {
@@ -181,18 +181,6 @@ impl Group {
                     && (found["phase"] == "waiting" || wanted.starting)
             }
             (Some(_), None) | (None, Some(_)) => false,
-        }
-    }
-
-    fn read_new(&self, lobby: &Value) -> Lobby {
-        let text = |field: &str| lobby[field].as_str().unwrap().to_owned();
-        Lobby {
-            id: text("id"),
-            code: text("code"),
-            members: vec![(0, true)],
-            owner: 0,
-            name: None,
-            starting: false,
         }
     }
 
@@ -306,7 +294,7 @@ impl Group {
     async fn create(&mut self) -> Result<(), Gone> {
         let answer = self.command(0, json!({ "type": "lobby:create" }), Next::New).await?;
         self.lobbies += 1;
-        let lobby = self.read_new(&answer["lobby"]);
+        let lobby = read_new(&answer["lobby"]);
         self.facts_due.push(format!("v1.{GAME}.lobbies.{}.events.created", lobby.id));
         self.lobby = Some(lobby);
         Ok(())
@@ -406,4 +394,16 @@ fn members(lobby: &Value) -> BTreeSet<(String, bool)> {
 fn member(lobby: &Value, id: &str) -> Value {
     let teams = ["teamA", "teamB"].into_iter().filter_map(|team| lobby[team].as_array());
     teams.flatten().find(|member| member["accountId"] == id).cloned().unwrap_or_default()
+}
+
+fn read_new(lobby: &Value) -> Lobby {
+    let text = |field: &str| lobby[field].as_str().unwrap().to_owned();
+    Lobby {
+        id: text("id"),
+        code: text("code"),
+        members: vec![(0, true)],
+        owner: 0,
+        name: None,
+        starting: false,
+    }
 }

@@ -86,14 +86,13 @@ impl Holder {
                 }
                 continue;
             }
-            let goes_on = match self.other.take() {
-                Some(other) => self.stop(api, other).await,
-                None => {
-                    self.keys += 1;
-                    let key = format!("other-{}-{}", self.number, self.keys);
-                    self.other = self.allocate(api, key).await;
-                    self.other.is_some()
-                }
+            let goes_on = if let Some(other) = self.other.take() {
+                self.stop(api, other).await
+            } else {
+                self.keys += 1;
+                let key = format!("other-{}-{}", self.number, self.keys);
+                self.other = self.allocate(api, key).await;
+                self.other.is_some()
             };
             if !goes_on {
                 return;
