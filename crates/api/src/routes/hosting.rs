@@ -1,6 +1,6 @@
 //! Dedicated servers: allocated, listed, shown, stopped, their logs.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use axum::{
     Json,
@@ -154,6 +154,9 @@ pub(crate) async fn list(
     }
     let after = place.ended()?;
     let ended = api.node.servers.list_ended(game.id(), after.as_ref(), room).await?;
+    // A server that ended while the page was read is in both parts; its end is the newer word.
+    let ended_ids: HashSet<&ServerId> = ended.servers.iter().map(|server| &server.id).collect();
+    page.servers.retain(|server| !ended_ids.contains(&server.id));
     page.servers.extend(ended.servers.into_iter().filter(wanted));
     page.next = ended.next.map(|cursor| format!("{}{cursor}", Place::ENDED));
     Ok(Json(page))
