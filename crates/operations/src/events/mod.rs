@@ -7,6 +7,7 @@ mod read;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use greenroom_domain::settings::{EventLimits, Settings};
 use greenroom_event_log::{
@@ -22,6 +23,12 @@ use crate::{
 };
 
 pub use read::{EventPage, EventTail, PAGE_EVENTS_MAX, Tailed};
+
+/// Longest source and id that are remembered as they are, in bytes.
+const DEDUPE_ID_PLAIN_BYTES_MAX: usize = 40;
+
+/// Bytes of a digest that stands for a longer one: enough that two are never the same by chance.
+const DEDUPE_ID_DIGEST_BYTES: usize = 18;
 
 /// The history of all studios. Cheap to clone.
 #[derive(Clone)]
@@ -85,19 +92,27 @@ fn fact_entry(fact: Fact) -> Result<NewEntry, Failure> {
     entry(subject, &event).map_err(Failure::internal)
 }
 
-/// The event as it is kept: the envelope without its sequence.
+/// The event as it is kept: the envelope without its sequence. A second one with the same source
+/// and id within an hour is not kept.
 fn entry(subject: Subject, event: &CloudEvent) -> Result<NewEntry, serde_json::Error> {
-    let id = dedupe_id(&event.source, &event.id);
-    Ok(NewEntry::new(subject, serde_json::to_vec(event)?).with_id(id))
+    Ok(unique_entry(subject, event)?.with_id(dedupe_id(&event.source, &event.id)))
 }
 
-/// CloudEvents: `source` and `id` together are unique. Long ones are told apart by their digest.
+/// The same for an event whose id was made up just now: nobody can send it again, so nothing needs
+/// to be remembered of it.
+fn unique_entry(subject: Subject, event: &CloudEvent) -> Result<NewEntry, serde_json::Error> {
+    Ok(NewEntry::new(subject, serde_json::to_vec(event)?))
+}
+
+/// CloudEvents: `source` and `id` together are unique. Long ones are told apart by their digest,
+/// which also keeps what is remembered small.
 fn dedupe_id(source: &str, id: &str) -> String {
     let plain = format!("{source}#{id}");
-    if plain.len() <= greenroom_event_log::ENTRY_ID_BYTES_MAX {
+    if plain.len() <= DEDUPE_ID_PLAIN_BYTES_MAX {
         return plain;
     }
-    secret::hex(&secret::hash(&plain))
+    let hash = secret::hash(&plain);
+    URL_SAFE_NO_PAD.encode(&hash[..DEDUPE_ID_DIGEST_BYTES])
 }
 
 /// The envelope of an entry with its sequence, as JSON.

@@ -141,7 +141,8 @@ async fn a_place_is_free_again_when_its_server_has_ended() {
         let server = node.servers.allocate(ask()).await.unwrap().server;
         assert_eq!(node.servers.allocate(ask()).await.unwrap_err().code(), ErrorCode::LimitReached);
         let stopped = node.servers.stop(&game(), &server.id).await.unwrap();
-        assert_eq!(stopped.state, ServerState::Stopping);
+        // The scripted provider is quick: the answer may come when it has ended.
+        assert!(matches!(stopped.state, ServerState::Stopping | ServerState::Ended), "{stopped:?}");
         node.until("it has ended", |node| node.servers.snapshot(None).is_empty()).await;
         assert_eq!(node.facts.of(&server.id), ["started", "stopped"]);
         assert_eq!(node.servers.stop(&game(), &server.id).await.unwrap().state, ServerState::Ended);
