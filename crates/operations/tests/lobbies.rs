@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use greenroom_domain::settings::LobbySettings;
+use greenroom_protocol::auth::BanRequest;
 use serde_json::{Value, json};
 use support::{TestNode, members, size};
 
@@ -179,7 +180,7 @@ async fn a_kick_a_close_and_a_ban_reach_the_player() {
     node.node.lobbies.close(&node.game, &id).await.unwrap();
     assert_eq!(ann.next_of("lobby:deleted").await["lobbyId"], lobby["id"]);
     let banned = ben.id.parse().unwrap();
-    node.node.players.ban(&node.game, &banned, Default::default()).await.unwrap();
+    node.node.players.ban(&node.game, &banned, BanRequest::default()).await.unwrap();
     assert_eq!(ben.closing().await, greenroom_operations::realtime::outbox::Closing::SessionEnded);
 }
 
