@@ -24,8 +24,9 @@ use crate::{
     serve::ConnectionPlace,
 };
 
-/// What a socket reads at once, in bytes: it is held for as long as the socket is open.
-const READ_BUFFER_BYTES: usize = 1_024;
+/// What a socket reads at once, in bytes: it is held for as long as the socket is open. Commands of
+/// players have some hundred bytes; a longer message is read in pieces.
+const READ_BUFFER_BYTES: usize = 512;
 
 /// What is gathered before it is written, in bytes.
 const WRITE_BUFFER_BYTES: usize = 4_096;
