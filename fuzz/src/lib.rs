@@ -43,7 +43,13 @@ pub fn config(bytes: &[u8]) {
 /// Templates of commands: checked is as good as parsed, and refusals have a sentence.
 pub fn templates(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
-    let ports = [PortSettings { name: "default".into(), protocol: PortProtocol::Tcp, count: 1, fixed: None }];
+    let ports = [PortSettings {
+        name: "default".into(),
+        protocol: PortProtocol::Tcp,
+        count: 1,
+        fixed: None,
+        inner: None,
+    }];
     let checked = template::check(text, &ports);
     let parsed = Template::parse(text).and_then(|template| template.check_ports(&ports));
     assert_eq!(checked, parsed);

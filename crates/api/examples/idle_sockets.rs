@@ -167,12 +167,14 @@ fn settings(game: &GameId, studio: &StudioId) -> Settings {
         id: game.clone(),
         studio: studio.clone(),
         hosts: Vec::new(),
+        slug: "game".into(),
         lobby: LobbySettings::default(),
         fleet: None,
     };
     Settings {
         studios: BTreeMap::from([(studio.clone(), studio_settings)]),
         games: BTreeMap::from([(game.clone(), game_settings)]),
+        hosts: BTreeMap::new(),
         default_game: Some(game.clone()),
         public_address: "127.0.0.1".into(),
         internal_url: "http://127.0.0.1:1".into(),

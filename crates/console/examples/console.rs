@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, process::ExitCode,
 use greenroom_console::ConsoleSettings;
 use greenroom_directory::{Directory, DirectoryConfig};
 use greenroom_domain::settings::{
-    EventLimits, FleetSettings, GameSettings, LobbySettings, PortProtocol, PortSettings, ProviderKind,
+    EventLimits, FleetSettings, GameSettings, LobbySettings, PortProtocol, PortSettings, ProviderSettings,
     Readiness, ServerLimits, Settings, StudioSettings, WarmPayload,
 };
 use greenroom_event_log::{EventLog, EventLogConfig};
@@ -90,7 +90,7 @@ fn settings(is_empty: bool) -> Settings {
     let studio = StudioId::new("demo").expect("an id");
     let events = EventLimits { bytes_max: 1 << 30, events_max: 1_000_000, age_max: None, consumers_max: 16 };
     let fleet = FleetSettings {
-        provider: ProviderKind::Process,
+        provider: ProviderSettings::Process,
         command: vec!["/bin/sh".into(), "-c".into(), TALK.into()],
         environment: BTreeMap::new(),
         working_dir: None,
@@ -99,6 +99,7 @@ fn settings(is_empty: bool) -> Settings {
             protocol: PortProtocol::Tcp,
             count: 1,
             fixed: None,
+            inner: None,
         }],
         port_range: 7700..=7799,
         ready: Readiness::After(Duration::from_millis(500)),
@@ -113,15 +114,20 @@ fn settings(is_empty: bool) -> Settings {
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
         ended_keep: Duration::from_hours(1),
+        ..FleetSettings::default()
     };
     let game = |id: &str, fleet| {
         let id = GameId::new(id).expect("an id");
         let lobby = LobbySettings { team_size: Some(4), members_max: 8, ..LobbySettings::default() };
-        (id.clone(), GameSettings { id, studio: studio.clone(), hosts: Vec::new(), lobby, fleet })
+        (
+            id.clone(),
+            GameSettings { id, studio: studio.clone(), hosts: Vec::new(), slug: "game".into(), lobby, fleet },
+        )
     };
     Settings {
         studios: [(studio.clone(), StudioSettings { id: studio.clone(), servers_max: 100, events })].into(),
         games: [game("skirmish", Some(fleet)), game("chess", None)].into(),
+        hosts: BTreeMap::new(),
         default_game: Some(GameId::new("skirmish").expect("an id")),
         public_address: "127.0.0.1".into(),
         internal_url: "http://127.0.0.1:1".into(),

@@ -67,6 +67,9 @@ pub struct ServerPort {
     pub port: u16,
     /// How many consecutive ones.
     pub count: u16,
+    /// Its number inside the container, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner: Option<u16>,
 }
 
 /// Whom a server was given to.
@@ -208,6 +211,13 @@ pub struct Birth {
     pub name: String,
     /// The text a player gave it.
     pub title: Option<String>,
+    /// Its name in paths, such as `/games/<slug>/<code>/`, unique among the game's living servers;
+    /// where its game's connection has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Whether the server browser shows it.
+    #[serde(default)]
+    pub is_listed: bool,
     /// Of which game.
     pub game: GameId,
     /// Of which studio.

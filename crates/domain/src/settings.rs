@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
-use greenroom_protocol::{GameId, RegionId, StudioId};
+use greenroom_protocol::{GameId, HostId, RegionId, StudioId};
+
+mod place;
+
+pub use place::*;
 
 /// A tenant and its limits.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +42,8 @@ pub struct GameSettings {
     pub studio: StudioId,
     /// Host names whose requests to contract paths mean this game.
     pub hosts: Vec<String>,
+    /// Its name in the paths of the gateway, such as `/games/<slug>/…`.
+    pub slug: String,
     /// How its lobbies behave.
     pub lobby: LobbySettings,
     /// Its game servers; none if it has no dedicated ones.
@@ -72,8 +78,11 @@ impl Default for LobbySettings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FleetSettings {
     /// What starts them.
-    pub provider: ProviderKind,
-    /// The program and its arguments, as templates: see `template`.
+    pub provider: ProviderSettings,
+    /// How players reach them.
+    pub connection: Connection,
+    /// The program and its arguments, as templates: see `template`. In a container, the arguments
+    /// alone: the program is the image's.
     pub command: Vec<String>,
     /// Further environment, values as templates.
     pub environment: BTreeMap<String, String>,
@@ -91,8 +100,10 @@ pub struct FleetSettings {
     pub start_tries_max: u32,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
-    /// How many stand ready ahead of demand.
+    /// How many stand ready ahead of demand, at least.
     pub ready_min: u32,
+    /// How many stand ready at the most, following demand; `ready_min` unless set.
+    pub ready_max: Option<u32>,
     /// How many may run at once, starting and stopping ones included.
     pub running_max: u32,
     /// How a warm server is told its payload.
@@ -109,11 +120,31 @@ pub struct FleetSettings {
     pub ended_keep: Duration,
 }
 
-/// What starts game servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProviderKind {
-    /// Processes on this machine.
-    Process,
+impl Default for FleetSettings {
+    fn default() -> Self {
+        Self {
+            provider: ProviderSettings::Process,
+            connection: Connection::Ports,
+            command: Vec::new(),
+            environment: BTreeMap::new(),
+            working_dir: None,
+            ports: Vec::new(),
+            port_range: 7000..=7999,
+            ready: Readiness::Listening,
+            ready_timeout: Duration::from_secs(30),
+            start_tries_max: 3,
+            stop_grace: Duration::from_secs(10),
+            ready_min: 0,
+            ready_max: None,
+            running_max: 20,
+            warm_payload: WarmPayload::Ignore,
+            version: "1".into(),
+            regions: Vec::new(),
+            limits: ServerLimits::default(),
+            log_bytes_max: 16 << 20,
+            ended_keep: Duration::from_hours(24),
+        }
+    }
 }
 
 /// One port of a game server, or several consecutive ones.
@@ -127,6 +158,8 @@ pub struct PortSettings {
     pub count: u16,
     /// A fixed number instead of one from the range.
     pub fixed: Option<u16>,
+    /// The number inside a container, of the first of `count`; the same as outside unless set.
+    pub inner: Option<u16>,
 }
 
 /// What a game server binds on a port.
@@ -172,6 +205,8 @@ pub struct ServerLimits {
     pub cpu_cores: Option<f64>,
     /// Open descriptors.
     pub descriptors: Option<u64>,
+    /// Processes and threads; in containers alone.
+    pub processes: Option<u64>,
 }
 
 /// Everything an operator decided about studios and games. Cheap to share behind an `Arc`;
@@ -182,6 +217,8 @@ pub struct Settings {
     pub studios: BTreeMap<StudioId, StudioSettings>,
     /// By id.
     pub games: BTreeMap<GameId, GameSettings>,
+    /// Where game servers run beside this machine's own processes: by id.
+    pub hosts: BTreeMap<HostId, HostSettings>,
     /// The game of a contract path whose Host names none.
     pub default_game: Option<GameId>,
     /// The address that players reach game servers at.

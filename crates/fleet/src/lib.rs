@@ -17,8 +17,8 @@ pub mod supervise;
 
 pub use error::{OpenError, ProviderError, StartError};
 pub use model::{
-    BoundPort, Exit, ExitCause, Launch, LogLine, LogQuery, LogStream, Observed, Phase, Render, StartSpec,
-    Started, Usage,
+    BoundPort, Exit, ExitCause, Launch, LogLine, LogQuery, LogStream, Observed, Phase, Program, Render,
+    StartSpec, Started, Usage,
 };
 pub use process::ProcessConfig;
 pub use provider::{LogLines, Observations, Provider, ProviderConfig};
@@ -31,3 +31,8 @@ pub const LOG_TAIL_LINES_MAX: usize = 10_000;
 
 /// Most game servers that one provider holds, ended ones included; then it starts no more.
 pub const SERVERS_MAX: usize = 10_000;
+
+/// The host of processes on this machine.
+pub fn local_host() -> greenroom_protocol::HostId {
+    greenroom_protocol::HostId::new("local").expect("it has the form of an id")
+}

@@ -1,10 +1,14 @@
 //! What the port speaks in: what is to be started, and what is known of it.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, net::IpAddr, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration,
+};
 
 use bytes::Bytes;
-use greenroom_domain::settings::{PortProtocol, PortSettings, Readiness, ServerLimits};
-use greenroom_protocol::{ServerId, Timestamp};
+use greenroom_domain::settings::{
+    ContainerSettings, Labels, PortProtocol, PortSettings, Readiness, RemoteSettings, ServerLimits,
+};
+use greenroom_protocol::{HostId, RegionId, ServerId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The program, its arguments and its environment, made once the ports are known.
@@ -36,8 +40,10 @@ pub struct StartSpec {
     pub ready_timeout: Duration,
     /// Between SIGTERM and SIGKILL when it is ended for not being ready.
     pub stop_grace: Duration,
-    /// Where it runs; a folder of its own unless set.
-    pub working_dir: Option<PathBuf>,
+    /// On which host; each host is one engine's.
+    pub host: HostId,
+    /// What kind of thing it is.
+    pub program: Program,
     /// Limits, where the system allows.
     pub limits: ServerLimits,
     /// Its log is rotated at this size; one old part is kept.
@@ -52,6 +58,32 @@ pub struct StartSpec {
     pub labels: BTreeMap<String, String>,
 }
 
+/// What kind of thing a game server is, and what its kind needs to know beyond its command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// A process of this machine.
+    Process {
+        /// Where it runs; a folder of its own unless set.
+        working_dir: Option<PathBuf>,
+    },
+    /// A container; the command is the arguments of the image's program.
+    Container {
+        /// The image with its tag.
+        image: String,
+        /// How it is made.
+        settings: Box<ContainerSettings>,
+        /// Further labels, for other programs that look at the engine.
+        labels: Labels,
+    },
+    /// A server that another host is asked for.
+    Remote {
+        /// Which host, and the game's id there.
+        settings: Box<RemoteSettings>,
+        /// The region, by its name there.
+        region: RegionId,
+    },
+}
+
 /// A port that a game server was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoundPort {
@@ -63,6 +95,9 @@ pub struct BoundPort {
     pub port: u16,
     /// How many consecutive ones.
     pub count: u16,
+    /// The number inside the container, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner: Option<u16>,
 }
 
 /// A game server that was started and runs; not yet ready.
@@ -85,6 +120,12 @@ pub struct Observed {
     pub ports: Vec<BoundPort>,
     /// What it is for, as it was started.
     pub labels: BTreeMap<String, String>,
+    /// On which host.
+    pub host: HostId,
+    /// Where Greenroom itself reaches it, at its inner ports; none if that is not known.
+    pub address: Option<IpAddr>,
+    /// Whether its host can be asked at the moment. If not, the phase is the last that was seen.
+    pub is_host_reachable: bool,
 }
 
 /// Where a game server is in its life. Never goes back.

@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use greenroom_directory::{Directory, DirectoryConfig};
 use greenroom_domain::settings::{
-    EventLimits, FleetSettings, GameSettings, LobbySettings, PortProtocol, PortSettings, ProviderKind,
+    EventLimits, FleetSettings, GameSettings, LobbySettings, PortProtocol, PortSettings, ProviderSettings,
     Readiness, ServerLimits, Settings, StudioSettings, WarmPayload,
 };
 use greenroom_fleet::{LogQuery, ProcessConfig, Provider, ProviderConfig};
@@ -200,7 +200,7 @@ fn ask(key: &str, version: Option<&str>) -> AllocateRequest {
 fn settings() -> Settings {
     let (studio, id) = (StudioId::new("demo").unwrap(), GameId::new("echo").unwrap());
     let fleet = FleetSettings {
-        provider: ProviderKind::Process,
+        provider: ProviderSettings::Process,
         command: ["{greenroom}", "game", "{port}"].map(str::to_owned).to_vec(),
         environment: BTreeMap::new(),
         working_dir: None,
@@ -209,6 +209,7 @@ fn settings() -> Settings {
             protocol: PortProtocol::Tcp,
             count: 1,
             fixed: None,
+            inner: None,
         }],
         port_range: 20_000..=29_999,
         ready: Readiness::Listening,
@@ -223,18 +224,21 @@ fn settings() -> Settings {
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
         ended_keep: Duration::from_hours(1),
+        ..FleetSettings::default()
     };
     let events = EventLimits { bytes_max: 1 << 30, events_max: 1 << 20, age_max: None, consumers_max: 10 };
     let game = GameSettings {
         id: id.clone(),
         studio: studio.clone(),
         hosts: Vec::new(),
+        slug: "game".into(),
         lobby: LobbySettings::default(),
         fleet: Some(fleet),
     };
     Settings {
         studios: BTreeMap::from([(studio.clone(), StudioSettings { id: studio, servers_max: 100, events })]),
         games: BTreeMap::from([(id, game)]),
+        hosts: BTreeMap::new(),
         default_game: None,
         public_address: "127.0.0.1".to_owned(),
         internal_url: "http://127.0.0.1:4700".to_owned(),

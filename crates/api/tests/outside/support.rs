@@ -7,7 +7,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use greenroom_api::{ApiDeps, ApiSettings, Rate, ServeSettings};
 use greenroom_directory::{Directory, DirectoryConfig};
 use greenroom_domain::settings::{
-    EventLimits, FleetSettings, GameSettings, LobbySettings, PortProtocol, PortSettings, ProviderKind,
+    EventLimits, FleetSettings, GameSettings, LobbySettings, PortProtocol, PortSettings, ProviderSettings,
     Readiness, ServerLimits, Settings, StudioSettings, WarmPayload,
 };
 use greenroom_event_log::{EventLog, EventLogConfig};
@@ -366,6 +366,7 @@ fn settings() -> Settings {
             id: id.clone(),
             studio: StudioId::new(studio).unwrap(),
             hosts: vec![host.into()],
+            slug: "game".into(),
             lobby: LobbySettings::default(),
             fleet,
         };
@@ -378,6 +379,7 @@ fn settings() -> Settings {
             game("chess", "demo", "chess.test", None),
             game("go", "rival", "go.test", Some(fleet())),
         ]),
+        hosts: BTreeMap::new(),
         default_game: Some(GameId::new("skirmish").unwrap()),
         public_address: "127.0.0.1".into(),
         internal_url: "http://127.0.0.1:1".into(),
@@ -387,7 +389,7 @@ fn settings() -> Settings {
 /// Servers that say that they are ready, and bind nothing: tests run beside each other.
 fn fleet() -> FleetSettings {
     FleetSettings {
-        provider: ProviderKind::Process,
+        provider: ProviderSettings::Process,
         command: vec!["{greenroom}".into(), "game".into()],
         environment: BTreeMap::new(),
         working_dir: None,
@@ -396,6 +398,7 @@ fn fleet() -> FleetSettings {
             protocol: PortProtocol::Tcp,
             count: 1,
             fixed: None,
+            inner: None,
         }],
         port_range: 21_000..=21_999,
         ready: Readiness::Log("^ready$".into()),
@@ -410,5 +413,6 @@ fn fleet() -> FleetSettings {
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
         ended_keep: Duration::from_hours(1),
+        ..FleetSettings::default()
     }
 }

@@ -17,7 +17,7 @@ use futures_util::StreamExt;
 use greenroom_console::ConsoleSettings;
 use greenroom_directory::{Directory, DirectoryConfig};
 use greenroom_domain::settings::{
-    EventLimits, FleetSettings, GameSettings, LobbySettings, PortProtocol, PortSettings, ProviderKind,
+    EventLimits, FleetSettings, GameSettings, LobbySettings, PortProtocol, PortSettings, ProviderSettings,
     Readiness, ServerLimits, Settings, StudioSettings, WarmPayload,
 };
 use greenroom_event_log::{EventLog, EventLogConfig};
@@ -294,7 +294,7 @@ fn encode(text: &str) -> String {
 /// A fleet whose servers run `script`, and count as ready at once.
 pub(crate) fn fleet(script: &str) -> FleetSettings {
     FleetSettings {
-        provider: ProviderKind::Process,
+        provider: ProviderSettings::Process,
         command: vec!["/bin/sh".into(), "-c".into(), script.into()],
         environment: BTreeMap::new(),
         working_dir: None,
@@ -303,6 +303,7 @@ pub(crate) fn fleet(script: &str) -> FleetSettings {
             protocol: PortProtocol::Tcp,
             count: 1,
             fixed: None,
+            inner: None,
         }],
         port_range: 32_000..=60_000,
         ready: Readiness::After(Duration::from_millis(1)),
@@ -317,6 +318,7 @@ pub(crate) fn fleet(script: &str) -> FleetSettings {
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
         ended_keep: Duration::from_hours(1),
+        ..FleetSettings::default()
     }
 }
 
@@ -324,10 +326,18 @@ fn game_settings(game: &GameId, fleet: Option<FleetSettings>) -> Settings {
     let studio = StudioId::new("demo").unwrap();
     let events = EventLimits { bytes_max: 1 << 30, events_max: 1_000_000, age_max: None, consumers_max: 16 };
     let lobby = LobbySettings::default();
-    let one = GameSettings { id: game.clone(), studio: studio.clone(), hosts: Vec::new(), lobby, fleet };
+    let one = GameSettings {
+        id: game.clone(),
+        studio: studio.clone(),
+        hosts: Vec::new(),
+        slug: "game".into(),
+        lobby,
+        fleet,
+    };
     Settings {
         studios: [(studio.clone(), StudioSettings { id: studio, servers_max: 100, events })].into(),
         games: [(game.clone(), one)].into(),
+        hosts: BTreeMap::new(),
         default_game: None,
         public_address: "127.0.0.1".into(),
         internal_url: "http://127.0.0.1:1".into(),

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     server::{Allocation, Birth, Exit, ExitCause, Purpose, Seen, Step, StopReason},
-    settings::{PortProtocol, PortSettings, ProviderKind, Readiness, ServerLimits, WarmPayload},
+    settings::{PortProtocol, PortSettings, ProviderSettings, Readiness, ServerLimits, WarmPayload},
 };
 
 fn at(ms: i64) -> Timestamp {
@@ -38,6 +38,8 @@ fn server(id: u64, build_name: &str, given: Option<Allocation>, now: Timestamp) 
         id: ServerId::new(format!("s{id}")).unwrap(),
         name: format!("g-{id}"),
         title: None,
+        code: None,
+        is_listed: false,
         game: GameId::new("g").unwrap(),
         studio: StudioId::new("demo").unwrap(),
         version: "1".into(),
@@ -217,7 +219,7 @@ fn one_crash_in_ten_does_not_slow_a_pool_down_for_long_but_ready_and_crash_does(
 
 fn fleet() -> FleetSettings {
     FleetSettings {
-        provider: ProviderKind::Process,
+        provider: ProviderSettings::Process,
         command: vec!["game".into(), "--port".into(), "{port}".into()],
         environment: BTreeMap::new(),
         working_dir: None,
@@ -226,6 +228,7 @@ fn fleet() -> FleetSettings {
             protocol: PortProtocol::Tcp,
             count: 1,
             fixed: None,
+            inner: None,
         }],
         port_range: 7000..=7999,
         ready: Readiness::Listening,
@@ -240,6 +243,7 @@ fn fleet() -> FleetSettings {
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
         ended_keep: std::time::Duration::from_hours(1),
+        ..FleetSettings::default()
     }
 }
 

@@ -12,6 +12,8 @@ fn birth(purpose: Purpose) -> Birth {
         id: ServerId::new("s1").unwrap(),
         name: "skirmish-abc234".into(),
         title: None,
+        code: None,
+        is_listed: false,
         game: GameId::new("skirmish").unwrap(),
         studio: StudioId::new("demo").unwrap(),
         version: "1".into(),
@@ -217,6 +219,7 @@ fn the_document_reads_back() {
         protocol: PortProtocol::TcpUdp,
         port: 7000,
         count: 2,
+        inner: None,
     });
     let server =
         committed(server.next(&Seen::Ended(exit(ExitCause::NotReady("no socket".into()))), 3, at(4)));

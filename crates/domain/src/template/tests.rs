@@ -4,8 +4,13 @@ use super::*;
 use crate::settings::PortProtocol;
 
 fn ports() -> Vec<ServerPort> {
-    let port =
-        |name: &str, port, count| ServerPort { name: name.into(), protocol: PortProtocol::Tcp, port, count };
+    let port = |name: &str, port, count| ServerPort {
+        name: name.into(),
+        protocol: PortProtocol::Tcp,
+        port,
+        count,
+        inner: None,
+    };
     vec![port("default", 7000, 1), port("game", 7010, 3)]
 }
 
@@ -15,6 +20,7 @@ fn settings() -> Vec<PortSettings> {
         protocol: port.protocol,
         count: port.count,
         fixed: None,
+        inner: None,
     };
     ports().iter().map(settings).collect()
 }

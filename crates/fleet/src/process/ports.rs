@@ -111,7 +111,13 @@ impl PortPool {
         range: &RangeInclusive<u16>,
     ) -> Result<BoundPort, StartError> {
         let count = wanted.count.max(1);
-        let bound = |port| BoundPort { name: wanted.name.clone(), protocol: wanted.protocol, port, count };
+        let bound = |port| BoundPort {
+            name: wanted.name.clone(),
+            protocol: wanted.protocol,
+            port,
+            count,
+            inner: None,
+        };
         if let Some(port) = wanted.fixed {
             return match numbers(&bound(port)).find(|p| !self.is_free(*p, wanted.protocol, Test::Usable)) {
                 None => Ok(bound(port)),

@@ -7,7 +7,7 @@ fn pool(dir: &tempfile::TempDir) -> PortPool {
 }
 
 fn settings(protocol: PortProtocol, count: u16) -> PortSettings {
-    PortSettings { name: "p".into(), protocol, count, fixed: None }
+    PortSettings { name: "p".into(), protocol, count, fixed: None, inner: None }
 }
 
 /// Six ports in a row that nobody holds now.

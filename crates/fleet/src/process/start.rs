@@ -27,7 +27,7 @@ use crate::{
     PAYLOAD_ENVIRONMENT_BYTES_MAX,
     error::StartError,
     folder::{FOLDER_VARIABLE, Folder, Spec, Status},
-    model::{BoundPort, ExitCause, Launch, Phase, StartSpec, Started},
+    model::{BoundPort, ExitCause, Launch, Phase, Program, StartSpec, Started},
     supervise::now,
 };
 
@@ -167,7 +167,10 @@ fn spec_file(
     launch: Launch,
 ) -> Result<Spec, StartError> {
     let environment = environment(spec, folder, launch.environment)?;
-    let working_dir = match &spec.working_dir {
+    let Program::Process { working_dir: wanted_dir } = &spec.program else {
+        return Err(StartError::Spawn("this host runs processes alone".into()));
+    };
+    let working_dir = match wanted_dir {
         None => folder.work(),
         Some(dir) => std::path::absolute(dir).unwrap_or_else(|_| dir.clone()),
     };
@@ -178,7 +181,7 @@ fn spec_file(
         return Err(StartError::Spawn("an argument of the command has a zero byte in it".into()));
     }
     let search = environment.get("PATH").map_or(PATH_DEFAULT, String::as_str);
-    let base = spec.working_dir.as_ref().map(|_| working_dir.as_path());
+    let base = wanted_dir.as_ref().map(|_| working_dir.as_path());
     let program =
         resolve(command, base, search).ok_or_else(|| StartError::CommandNotFound(command.clone()))?;
     Ok(Spec {

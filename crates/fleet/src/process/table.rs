@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::Duration,
 };
@@ -14,6 +15,7 @@ use super::Outcome;
 use crate::{
     error::StartError,
     folder::Folder,
+    local_host,
     model::{BoundPort, Observed, Phase},
     procfs::Identity,
 };
@@ -59,6 +61,9 @@ impl Entry {
             phase: self.phase.clone(),
             ports: self.ports.to_vec(),
             labels: (*self.labels).clone(),
+            host: local_host(),
+            address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            is_host_reachable: true,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use greenroom_fleet::{ExitCause, Phase, ProcessConfig, Provider, ProviderConfig, StartError};
+use greenroom_fleet::{ExitCause, Phase, ProcessConfig, Program, Provider, ProviderConfig, StartError};
 
 use crate::support::*;
 
@@ -223,7 +223,7 @@ async fn limits_are_applied() {
 async fn a_folder_that_does_not_exist_is_said() {
     let host = Host::new().await;
     let mut spec = game("s1", &["wait"]);
-    spec.working_dir = Some("/no/such/folder".into());
+    spec.program = Program::Process { working_dir: Some("/no/such/folder".into()) };
     let error = host.provider.start(spec).await.unwrap_err();
     assert!(error.to_string().contains("no such folder"), "{error}");
     host.finish().await;

@@ -91,7 +91,13 @@ async fn every_socket_it_was_given_counts() {
             "wait",
         ],
     );
-    let port = |name: &str, protocol, fixed| PortSettings { name: name.into(), protocol, count: 1, fixed };
+    let port = |name: &str, protocol, fixed| PortSettings {
+        name: name.into(),
+        protocol,
+        count: 1,
+        fixed,
+        inner: None,
+    };
     let last = *some_range(1).start();
     spec.ports = vec![
         port("both", PortProtocol::TcpUdp, None),

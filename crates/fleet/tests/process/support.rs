@@ -14,8 +14,8 @@ use std::{
 
 use greenroom_domain::settings::{PortProtocol, PortSettings, Readiness, ServerLimits};
 use greenroom_fleet::{
-    BoundPort, Exit, Launch, LogLine, LogQuery, Observed, Phase, ProcessConfig, Provider, ProviderConfig,
-    StartSpec,
+    BoundPort, Exit, Launch, LogLine, LogQuery, Observed, Phase, ProcessConfig, Program, Provider,
+    ProviderConfig, StartSpec,
 };
 use greenroom_protocol::ServerId;
 
@@ -187,7 +187,7 @@ pub(crate) fn some_range(length: u16) -> RangeInclusive<u16> {
 }
 
 pub(crate) fn tcp(name: &str) -> PortSettings {
-    PortSettings { name: name.into(), protocol: PortProtocol::Tcp, count: 1, fixed: None }
+    PortSettings { name: name.into(), protocol: PortProtocol::Tcp, count: 1, fixed: None, inner: None }
 }
 
 /// A server that runs the test game with `arguments`, in which `{n}` is the number of its port `n`.
@@ -206,7 +206,8 @@ pub(crate) fn command(id: &str, program: &str, arguments: &[&str]) -> StartSpec 
         ready: Readiness::Listening,
         ready_timeout: PATIENCE,
         stop_grace: Duration::ZERO,
-        working_dir: None,
+        host: greenroom_fleet::local_host(),
+        program: Program::Process { working_dir: None },
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
         payload: None,

@@ -9,8 +9,8 @@ use std::{
 
 use greenroom_domain::{
     settings::{
-        EventLimits, FleetSettings, GameSettings, LobbySettings, PortSettings, ServerLimits, Settings,
-        StudioSettings, WarmPayload,
+        Connection, EventLimits, FleetSettings, GameSettings, LobbySettings, PortSettings, ProviderSettings,
+        ServerLimits, Settings, StudioSettings, WarmPayload,
     },
     template::{self, Template},
 };
@@ -21,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     reader::{Context, join},
     sections::{Auth, Fleet, Game, Limits, Lobby, Log, Port, Root, Studio, TrustedProxies},
+    value::ProviderKind,
 };
 
 /// Most members that a lobby may be set to have.
@@ -86,6 +87,7 @@ pub(super) fn settings(root: &Root, listen: SocketAddr) -> Settings {
             id: id.clone(),
             studio: game.studio.clone(),
             hosts: game.hosts.clone(),
+            slug: id.to_string(),
             lobby: LobbySettings {
                 team_size: game.lobby.team_size,
                 members_max: game.lobby.members_max,
@@ -99,6 +101,7 @@ pub(super) fn settings(root: &Root, listen: SocketAddr) -> Settings {
     Settings {
         studios: studios.collect(),
         games: games.collect(),
+        hosts: BTreeMap::new(),
         default_game: root.default_game.clone(),
         public_address: root.public_address.clone(),
         internal_url: root.internal_url.clone().unwrap_or_else(|| format!("http://{}", reachable(listen))),
@@ -117,7 +120,10 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
 
 fn fleet_settings(fleet: &Fleet) -> FleetSettings {
     FleetSettings {
-        provider: fleet.provider,
+        provider: match fleet.provider {
+            ProviderKind::Process => ProviderSettings::Process,
+        },
+        connection: Connection::Ports,
         command: fleet.command.clone(),
         environment: fleet.environment.clone(),
         working_dir: fleet.working_dir.clone(),
@@ -128,6 +134,7 @@ fn fleet_settings(fleet: &Fleet) -> FleetSettings {
         start_tries_max: fleet.start_tries_max,
         stop_grace: fleet.stop_grace,
         ready_min: fleet.ready_min,
+        ready_max: None,
         running_max: fleet.running_max,
         // Unset only where no server stands ready, and then nothing is handed over late.
         warm_payload: fleet.warm_payload.unwrap_or(WarmPayload::Ignore),
@@ -137,6 +144,7 @@ fn fleet_settings(fleet: &Fleet) -> FleetSettings {
             memory_bytes: fleet.limits.memory.map(|size| size.0),
             cpu_cores: fleet.limits.cpu,
             descriptors: fleet.limits.descriptors,
+            processes: None,
         },
         log_bytes_max: fleet.log_max.0,
         ended_keep: fleet.ended_keep,
@@ -144,7 +152,13 @@ fn fleet_settings(fleet: &Fleet) -> FleetSettings {
 }
 
 fn port_settings(port: &Port) -> PortSettings {
-    PortSettings { name: port.name.clone(), protocol: port.protocol, count: port.count, fixed: port.fixed }
+    PortSettings {
+        name: port.name.clone(),
+        protocol: port.protocol,
+        count: port.count,
+        fixed: port.fixed,
+        inner: None,
+    }
 }
 
 fn log(context: &mut Context, log: &Log) {

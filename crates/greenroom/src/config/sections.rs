@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use greenroom_api::Network;
-use greenroom_domain::settings::{PortProtocol, ProviderKind, Readiness, WarmPayload};
+use greenroom_domain::settings::{PortProtocol, Readiness, WarmPayload};
 use greenroom_protocol::{GameId, RegionId, StudioId};
 
 use super::{
     reader::section_of,
-    value::{Bytes, LogFormat, Rate},
+    value::{Bytes, LogFormat, ProviderKind, Rate},
 };
 
 section_of! {

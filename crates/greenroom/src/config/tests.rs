@@ -1,6 +1,6 @@
 use std::{fs, path::PathBuf, time::Duration};
 
-use greenroom_domain::settings::{PortProtocol, ProviderKind, Readiness, WarmPayload};
+use greenroom_domain::settings::{PortProtocol, Readiness, WarmPayload};
 use greenroom_protocol::{GameId, StudioId};
 use secrecy::ExposeSecret;
 
@@ -41,7 +41,10 @@ fn the_default_is_what_it_says() {
     assert!(settings.studios.contains_key(&StudioId::new("demo").unwrap()));
     assert_eq!((game.lobby.team_size, game.lobby.members_max), (Some(4), 8));
     assert_eq!(game.lobby.grace, Duration::from_secs(30));
-    assert_eq!((fleet.provider, fleet.ports.len()), (ProviderKind::Process, 1));
+    assert_eq!(
+        (&fleet.provider, fleet.ports.len()),
+        (&greenroom_domain::settings::ProviderSettings::Process, 1)
+    );
     assert_eq!((fleet.ports[0].protocol, fleet.ports[0].count), (PortProtocol::Tcp, 1));
     assert_eq!((fleet.port_range.clone(), fleet.ready.clone()), (7000..=7999, Readiness::Listening));
     assert_eq!((fleet.ready_min, fleet.running_max, fleet.warm_payload), (0, 20, WarmPayload::Ignore));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use greenroom_api::Network;
-use greenroom_domain::settings::{PortProtocol, ProviderKind, Readiness, WarmPayload};
+use greenroom_domain::settings::{PortProtocol, Readiness, WarmPayload};
 use greenroom_protocol::{GameId, RegionId, StudioId};
 use toml::Value;
 
@@ -36,6 +36,13 @@ pub struct Rate {
     pub count: NonZeroU32,
     /// In what time that many come back.
     pub period: Duration,
+}
+
+/// What starts game servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// Processes on this machine.
+    Process,
 }
 
 /// The form of log lines.

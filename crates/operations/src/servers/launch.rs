@@ -6,11 +6,11 @@ use bytes::Bytes;
 use greenroom_domain::{
     fleet::build_of,
     server::{Allocation, Birth, Purpose, Server, ServerPort, new_id, new_name},
-    settings::{FleetSettings, GameSettings, Settings},
+    settings::{FleetSettings, GameSettings, ProviderSettings, Settings},
     template::{Template, TemplateError, Values},
 };
-use greenroom_fleet::{BoundPort, Launch, Observed, Render, StartSpec};
-use greenroom_protocol::{BuildId, HostId, RegionId, Timestamp};
+use greenroom_fleet::{BoundPort, Launch, Observed, Program, Render, StartSpec};
+use greenroom_protocol::{BuildId, RegionId, Timestamp};
 
 use super::{authenticate, machines};
 
@@ -20,9 +20,6 @@ const LABEL_BIRTH: &str = "greenroom.birth";
 const LABEL_TOKEN_HASH: &str = "greenroom.token-hash";
 /// Label: the number of the try.
 const LABEL_TRIES: &str = "greenroom.tries";
-
-/// The host of servers that run beside us.
-const HOST_HERE: &str = "local";
 
 /// How many names are tried until one is free. Of a thousand million, few are taken.
 const NAME_TRIES_MAX: u32 = 16;
@@ -55,12 +52,14 @@ impl Order<'_> {
             id: new_id(&mut rng),
             name,
             title: self.title.clone(),
+            code: None,
+            is_listed: false,
             game: self.game.id.clone(),
             studio: self.game.studio.clone(),
             version: self.version.clone(),
             build: self.build.clone(),
             region: self.region.clone(),
-            host: HostId::new(HOST_HERE).expect("it has the form of an id"),
+            host: greenroom_fleet::local_host(),
             purpose,
             address: self.settings.public_address.clone(),
             created_at: self.now,
@@ -101,13 +100,30 @@ pub(crate) fn spec(
         ready: fleet.ready.clone(),
         ready_timeout: fleet.ready_timeout,
         stop_grace: fleet.stop_grace,
-        working_dir: fleet.working_dir.as_ref().map(PathBuf::from),
+        host: server.birth.host.clone(),
+        program: program(server, fleet),
         limits: fleet.limits,
         log_bytes_max: fleet.log_bytes_max,
         payload: payload.map(|allocation| Bytes::from(allocation.payload.clone())),
         render: render(server, fleet, internal_url, greenroom, secret),
         labels: labels(server)?,
     })
+}
+
+fn program(server: &Server, fleet: &FleetSettings) -> Program {
+    match &fleet.provider {
+        ProviderSettings::Process => {
+            Program::Process { working_dir: fleet.working_dir.as_ref().map(PathBuf::from) }
+        }
+        ProviderSettings::Docker(settings) => Program::Container {
+            image: format!("{}:{}", settings.image, server.birth.version),
+            settings: settings.clone(),
+            labels: BTreeMap::new(),
+        },
+        ProviderSettings::HostingApi(settings) => {
+            Program::Remote { settings: settings.clone(), region: server.birth.region.clone() }
+        }
+    }
 }
 
 /// What a process says of itself: its birth, the hash of its secret and the number of its try.

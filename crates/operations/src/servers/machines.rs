@@ -134,6 +134,7 @@ pub(crate) fn ports(bound: &[BoundPort]) -> Vec<ServerPort> {
         protocol: port.protocol,
         port: port.port,
         count: port.count,
+        inner: port.inner,
     };
     bound.iter().map(port).collect()
 }

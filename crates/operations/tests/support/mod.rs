@@ -38,10 +38,18 @@ pub(crate) fn game() -> GameId {
 pub(crate) fn settings(lobby: LobbySettings) -> Settings {
     let studio = StudioId::new("demo").unwrap();
     let events = EventLimits { bytes_max: 1 << 30, events_max: 1_000_000, age_max: None, consumers_max: 16 };
-    let game = GameSettings { id: game(), studio: studio.clone(), hosts: Vec::new(), lobby, fleet: None };
+    let game = GameSettings {
+        id: game(),
+        studio: studio.clone(),
+        hosts: Vec::new(),
+        slug: "game".into(),
+        lobby,
+        fleet: None,
+    };
     Settings {
         studios: [(studio.clone(), StudioSettings { id: studio, servers_max: 100, events })].into(),
         games: [(game.id.clone(), game)].into(),
+        hosts: std::collections::BTreeMap::new(),
         default_game: None,
         public_address: "127.0.0.1".into(),
         internal_url: "http://127.0.0.1:1".into(),

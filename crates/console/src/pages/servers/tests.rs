@@ -15,6 +15,8 @@ fn server(number: u32) -> Arc<Server> {
         id: ServerId::new(format!("abcdefgh{number:08}")).unwrap(),
         name: format!("a-game-with-a-long-name-{number:06}"),
         title: None,
+        code: None,
+        is_listed: false,
         game: GameId::new("a-game-with-a-long-name").unwrap(),
         studio: StudioId::new("demo").unwrap(),
         version: "1".into(),
@@ -37,7 +39,8 @@ fn server(number: u32) -> Arc<Server> {
     let mut server = Server::new(birth, "hash".into(), Some(allocation));
     server.state = if number.is_multiple_of(2) { ServerState::Allocated } else { ServerState::Starting };
     let port = 7_000 + number as u16;
-    server.ports = vec![ServerPort { name: "default".into(), protocol: PortProtocol::Udp, port, count: 1 }];
+    server.ports =
+        vec![ServerPort { name: "default".into(), protocol: PortProtocol::Udp, port, count: 1, inner: None }];
     Arc::new(server)
 }
 

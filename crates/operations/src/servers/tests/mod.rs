@@ -12,8 +12,8 @@ use greenroom_directory::{Directory, DirectoryConfig, FaultPlan};
 use greenroom_domain::{
     server::Server,
     settings::{
-        EventLimits, FleetSettings, GameSettings, LobbySettings, PortProtocol, PortSettings, ProviderKind,
-        Readiness, ServerLimits, Settings, StudioSettings, WarmPayload,
+        EventLimits, FleetSettings, GameSettings, LobbySettings, PortProtocol, PortSettings,
+        ProviderSettings, Readiness, ServerLimits, Settings, StudioSettings, WarmPayload,
     },
 };
 use greenroom_protocol::{GameId, RegionId, ServerId, StudioId, Timestamp, hosting::ServerState};
@@ -186,9 +186,10 @@ fn fleet() -> FleetSettings {
         protocol: PortProtocol::Tcp,
         count,
         fixed: None,
+        inner: None,
     };
     FleetSettings {
-        provider: ProviderKind::Process,
+        provider: ProviderSettings::Process,
         command: ["{greenroom}", "skirmish-server", "--port", "{port}", "--name", "{name}"]
             .map(str::to_owned)
             .to_vec(),
@@ -211,6 +212,7 @@ fn fleet() -> FleetSettings {
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
         ended_keep: Duration::from_hours(1),
+        ..FleetSettings::default()
     }
 }
 
@@ -224,6 +226,7 @@ fn settings(games: &[&str], servers_max: u32, fleet: &FleetSettings) -> Settings
             id: id.clone(),
             studio: studio.clone(),
             hosts: Vec::new(),
+            slug: "game".into(),
             lobby: LobbySettings::default(),
             fleet: Some(fleet.clone()),
         };
@@ -235,6 +238,7 @@ fn settings(games: &[&str], servers_max: u32, fleet: &FleetSettings) -> Settings
             StudioSettings { id: studio.clone(), servers_max, events },
         )]),
         games: games.iter().map(game).collect(),
+        hosts: BTreeMap::new(),
         default_game: None,
         public_address: "203.0.113.7".to_owned(),
         internal_url: "http://127.0.0.1:4700".to_owned(),

@@ -120,6 +120,9 @@ async fn a_process_that_means_nothing_is_stopped() {
         phase: Phase::Ready { at: Timestamp::default() },
         ports: Vec::new(),
         labels: BTreeMap::from([("greenroom.birth".to_owned(), "{}".to_owned())]),
+        host: greenroom_fleet::local_host(),
+        address: None,
+        is_host_reachable: true,
     });
     let node = Node::open(folder.path(), settings(&["skirmish"], 100, &fleet()), scripted, None).await;
     node.until("it is stopped", |node| node.scripted.running() == 0).await;

@@ -144,6 +144,7 @@ impl Scripted {
                 protocol: port.protocol,
                 port: number,
                 count: port.count,
+                inner: None,
             });
         }
         let launch = (spec.render)(&ports).map_err(StartError::Spawn)?;
@@ -152,6 +153,9 @@ impl Scripted {
             phase: Phase::Starting,
             ports: ports.clone(),
             labels: spec.labels,
+            host: spec.host,
+            address: None,
+            is_host_reachable: true,
         };
         let started_with_payload = spec.payload.is_some();
         world.changes += 1;
