@@ -9,3 +9,4 @@ pub mod server;
 pub mod settings;
 pub mod template;
 pub mod text;
+pub mod versions;

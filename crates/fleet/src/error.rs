@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use greenroom_protocol::ServerId;
+use greenroom_protocol::{HostId, ServerId};
 
 /// Why a provider could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,14 @@ pub enum StartError {
     /// There is no such program.
     #[error("the command \"{0}\" does not exist or is not executable; check `command` and PATH")]
     CommandNotFound(String),
+    /// The host does not have the image. Pulled, the same start may succeed.
+    #[error("the host {host} does not have the image {image}")]
+    NoImage {
+        /// Which host.
+        host: HostId,
+        /// The image with its tag.
+        image: String,
+    },
     /// The command could not be made or the system refused to run it.
     #[error("{0}")]
     Spawn(String),
@@ -59,7 +67,11 @@ impl StartError {
     /// Whether the same start may succeed later without anybody changing anything.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::NoPort { .. } | Self::PortInUse(_) | Self::TooMany(_) | Self::Unavailable(_) => true,
+            Self::NoPort { .. }
+            | Self::PortInUse(_)
+            | Self::NoImage { .. }
+            | Self::TooMany(_)
+            | Self::Unavailable(_) => true,
             Self::CommandNotFound(_) | Self::Spawn(_) => false,
         }
     }
