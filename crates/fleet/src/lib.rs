@@ -9,11 +9,14 @@
 
 pub mod error;
 mod folder;
+mod log_file;
 pub mod model;
+mod ports;
 mod process;
 mod procfs;
 mod provider;
 pub mod supervise;
+mod table;
 
 pub use error::{OpenError, ProviderError, StartError};
 pub use model::{
@@ -31,6 +34,11 @@ pub const LOG_TAIL_LINES_MAX: usize = 10_000;
 
 /// Most game servers that one provider holds, ended ones included; then it starts no more.
 pub const SERVERS_MAX: usize = 10_000;
+
+/// Where Greenroom itself reaches what runs on this machine's own network.
+const fn local_address() -> std::net::IpAddr {
+    std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)
+}
 
 /// The host of processes on this machine.
 pub fn local_host() -> greenroom_protocol::HostId {

@@ -126,6 +126,8 @@ pub struct Observed {
     pub address: Option<IpAddr>,
     /// Whether its host can be asked at the moment. If not, the phase is the last that was seen.
     pub is_host_reachable: bool,
+    /// Whether somebody has paused it: it is there, and does nothing.
+    pub is_paused: bool,
 }
 
 /// Where a game server is in its life. Never goes back.

@@ -1,6 +1,6 @@
 //! The port: a handle over one engine, with metrics and tracing in one place.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use greenroom_protocol::ServerId;
 use crate::{
     error::{OpenError, ProviderError, StartError},
     model::{LogLine, LogQuery, Observed, StartSpec, Started, Usage},
+    ports::{Machine, PortLedger},
     process::{ProcessConfig, ProcessEngine},
 };
 
@@ -31,7 +32,10 @@ impl Provider {
     /// all servers that were started and not forgotten, those that ended in the meantime included.
     pub async fn open(config: ProviderConfig) -> Result<Self, OpenError> {
         match config {
-            ProviderConfig::Process(config) => Ok(Self(Arc::new(ProcessEngine::open(config).await?))),
+            ProviderConfig::Process(config) => {
+                let ports = local_ports(&config.servers_dir).await?;
+                Ok(Self(Arc::new(ProcessEngine::open(config, ports).await?)))
+            }
         }
     }
 
@@ -93,6 +97,17 @@ impl Provider {
     pub async fn shutdown(&self) {
         self.0.shutdown().await;
     }
+}
+
+/// The ports of this machine, whichever engine gives them out. Their record is in `folder`.
+async fn local_ports(folder: &Path) -> Result<PortLedger, OpenError> {
+    let folder = folder.to_owned();
+    let path = folder.join(".ports");
+    let opened = tokio::task::spawn_blocking(move || PortLedger::open(&path, Machine::This));
+    opened
+        .await
+        .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
+        .map_err(|cause| OpenError::Folder { folder, cause })
 }
 
 /// What is known of all servers, then every change: the newest state of each, so that a slow reader

@@ -12,9 +12,10 @@ use greenroom_protocol::ServerId;
 use rustix::process::Signal;
 use tokio::sync::{mpsc, watch};
 
-use super::{Host, link, logs, table::Entry};
+use super::{Entry, Host, Own, link};
 use crate::{
     folder::{FOLDER_VARIABLE, Folder, Spec, Status},
+    local_address, log_file,
     model::{Exit, ExitCause, LogStream, Phase, Started},
     procfs::{self, Identity, Stat},
     supervise::{LAST_LINE_BYTES_MAX, LAST_LINES_MAX, now, remove_cgroups},
@@ -83,19 +84,25 @@ pub(super) fn take_over(host: &Arc<Host>, found: Vec<Found>) {
         let started = Started { ports: spec.ports.clone(), at: spec.at };
         let (_known, outcome) = watch::channel(Some(Ok(started)));
         let (commands_in, commands) = mpsc::channel(link::COMMANDS_MAX);
-        let entry = Entry::starting(folder.clone(), spec.labels, outcome, commands_in);
+        let entry = Entry::starting(
+            Own { folder: folder.clone(), supervisor: None },
+            spec.labels,
+            outcome,
+            commands_in,
+        );
         let _cannot_be_known = host.table.claim(&id, entry, usize::MAX);
         let lives = !status.as_ref().is_some_and(|s| matches!(s.phase, Phase::Ended(_)));
         host.table.update(&id, |entry| {
             entry.ports = spec.ports.as_slice().into();
-            entry.supervisor = status.as_ref().map(|status| status.supervisor);
+            entry.address = Some(local_address());
+            entry.own.supervisor = status.as_ref().map(|status| status.supervisor);
             if let Some(status) = status {
                 entry.phase = status.phase;
             }
         });
         if lives {
             alive += 1;
-            host.ports.lock().adopt(&spec.ports);
+            host.ports.adopt(&spec.ports);
             host.links.spawn(link::Link::found(folder).follow(Arc::clone(host), id, commands));
         } else {
             ended += 1;
@@ -122,7 +129,7 @@ pub(super) fn bury(folder: &Folder, status: Option<Status>, witnessed: bool) -> 
     remove_cgroups(&status.cgroups);
     let cause = ExitCause::SupervisorLost;
     let at = now();
-    let last_lines = logs::last(folder, LAST_LINES_MAX)
+    let last_lines = log_file::last(folder, LAST_LINES_MAX)
         .into_iter()
         .filter(|line| line.stream != LogStream::System)
         .map(|mut line| {

@@ -39,13 +39,13 @@ pub(super) fn apply(host: &Host, id: &ServerId, status: &Status) -> bool {
     let Some(known) = host.table.get(id) else { return true };
     let Phase::Ended(exit) = &status.phase else {
         host.table.update(id, |entry| {
-            entry.supervisor = Some(status.supervisor);
+            entry.own.supervisor = Some(status.supervisor);
             entry.phase = status.phase.clone();
         });
         return false;
     };
     if !matches!(known.phase, Phase::Ended(_)) {
-        host.ports.lock().release(&known.ports);
+        host.ports.release(&known.ports);
         metrics::counter!("greenroom_fleet_exits_total", "cause" => exit.cause.word()).increment(1);
         let last_line = exit.last_lines.last().map_or("", String::as_str);
         if exit.cause.is_crash() {
@@ -185,7 +185,7 @@ impl Link {
                 }
                 () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => {
                     tracing::warn!(server = %id, "a supervisor does not end its game server; both are killed");
-                    if let Some(supervisor) = host.table.get(id).and_then(|entry| entry.supervisor) {
+                    if let Some(supervisor) = host.table.get(id).and_then(|entry| entry.own.supervisor) {
                         supervisor.signal(rustix::process::Signal::KILL);
                     }
                     return Flow::Lost;

@@ -5,32 +5,27 @@
 
 mod adopt;
 mod link;
-mod logs;
-mod ports;
 mod start;
-mod table;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use greenroom_protocol::ServerId;
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{
-    logs::Tail,
-    ports::PortPool,
-    table::{Changes, Entry, Table},
-};
 use crate::{
     LOG_TAIL_LINES_MAX, SERVERS_MAX,
     error::{OpenError, ProviderError, StartError},
     folder::Folder,
+    local_host,
+    log_file::Tail,
     model::{LogQuery, Observed, Phase, StartSpec, Started, Usage},
-    procfs::{self, Stat},
+    ports::PortLedger,
+    procfs::{self, Identity, Stat},
     provider::{Engine, LogSource, ObservationSource},
+    table::{self, Table, wait_for},
 };
 
 /// How game servers run as processes on this machine.
@@ -50,8 +45,8 @@ pub(crate) struct ProcessEngine(Arc<Host>);
 /// What the tasks of the engine share.
 struct Host {
     config: ProcessConfig,
-    table: Table,
-    ports: Mutex<PortPool>,
+    table: Table<Own>,
+    ports: PortLedger,
     /// Starts under way: waited for at shutdown, so that none is left half made.
     starts: TaskTracker,
     links: TaskTracker,
@@ -59,28 +54,33 @@ struct Host {
     cancel: CancellationToken,
 }
 
-/// Whether a server's start has come to its end, and how.
-type Outcome = watch::Receiver<Option<Result<Started, StartError>>>;
+/// What this engine alone knows of a server.
+#[derive(Clone)]
+struct Own {
+    folder: Folder,
+    supervisor: Option<Identity>,
+}
+
+type Entry = table::Entry<Own>;
 
 impl ProcessEngine {
-    pub(crate) async fn open(mut config: ProcessConfig) -> Result<Self, OpenError> {
+    pub(crate) async fn open(mut config: ProcessConfig, ports: PortLedger) -> Result<Self, OpenError> {
         let folder = config.servers_dir.clone();
         let opened = tokio::task::spawn_blocking(move || {
             std::fs::create_dir_all(&config.servers_dir)?;
             // The folder's name is in the environment of its servers, whatever our own folder was.
             config.servers_dir = config.servers_dir.canonicalize()?;
-            let ports = PortPool::open(&config.servers_dir.join(".ports"))?;
             let found = adopt::scan(&config.servers_dir)?;
-            Ok((config, ports, found))
+            Ok((config, found))
         });
-        let (config, ports, found) = opened
+        let (config, found) = opened
             .await
             .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
             .map_err(|cause| OpenError::Folder { folder, cause })?;
         let host = Arc::new(Host {
             config,
-            table: Table::new(),
-            ports: Mutex::new(ports),
+            table: Table::new(local_host()),
+            ports,
             starts: TaskTracker::new(),
             links: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -107,7 +107,12 @@ impl Engine for ProcessEngine {
         let (send, outcome) = watch::channel(None);
         let (commands_in, commands) = mpsc::channel(link::COMMANDS_MAX);
         let folder = Folder::new(host.config.servers_dir.join(spec.id.as_str()));
-        let entry = Entry::starting(folder.clone(), spec.labels.clone(), outcome.clone(), commands_in);
+        let entry = Entry::starting(
+            Own { folder: folder.clone(), supervisor: None },
+            spec.labels.clone(),
+            outcome.clone(),
+            commands_in,
+        );
         if let Some(known) = host.table.claim(&spec.id, entry, SERVERS_MAX)? {
             return wait_for(known).await;
         }
@@ -129,7 +134,7 @@ impl Engine for ProcessEngine {
     }
 
     async fn deliver_payload(&self, id: &ServerId, payload: &Bytes) -> Result<(), ProviderError> {
-        let folder = self.0.started(id).await?.folder;
+        let folder = self.0.started(id).await?.own.folder;
         let payload = payload.clone();
         blocking("writing the payload file", move || folder.write_payload(&payload)).await
     }
@@ -147,13 +152,13 @@ impl Engine for ProcessEngine {
         let known = self.0.started(id).await?;
         let lines = query.tail_lines.min(LOG_TAIL_LINES_MAX);
         let changes = self.0.table.changes();
-        let tail = blocking("reading the log", move || Tail::open(known.folder, lines)).await?;
+        let tail = blocking("reading the log", move || Tail::open(known.own.folder, lines)).await?;
         Ok(Box::new(tail.source(id.clone(), query.follow, changes)))
     }
 
     async fn usage(&self, id: &ServerId) -> Option<Usage> {
         let known = self.0.table.get(id).filter(|known| !matches!(known.phase, Phase::Ended(_)))?;
-        let supervisor = known.supervisor?;
+        let supervisor = known.own.supervisor?;
         tokio::task::spawn_blocking(move || usage_below(supervisor)).await.ok()?
     }
 
@@ -162,7 +167,7 @@ impl Engine for ProcessEngine {
         if !matches!(known.phase, Phase::Ended(_)) {
             return Err(ProviderError::StillRuns(id.clone()));
         }
-        blocking("deleting the server's folder", move || known.folder.remove()).await?;
+        blocking("deleting the server's folder", move || known.own.folder.remove()).await?;
         self.0.table.remove(id);
         Ok(())
     }
@@ -177,13 +182,6 @@ impl Engine for ProcessEngine {
     }
 }
 
-#[async_trait]
-impl ObservationSource for Changes {
-    async fn next(&mut self) -> Option<Observed> {
-        self.next_change().await
-    }
-}
-
 impl Host {
     /// What is known of a server once its start has come to its end.
     async fn started(&self, id: &ServerId) -> Result<Entry, ProviderError> {
@@ -191,13 +189,6 @@ impl Host {
         let known = self.table.get(id).ok_or_else(unknown)?;
         wait_for(known.outcome).await.map_err(|_failed| unknown())?;
         self.table.get(id).ok_or_else(unknown)
-    }
-}
-
-async fn wait_for(mut outcome: Outcome) -> Result<Started, StartError> {
-    match outcome.wait_for(Option::is_some).await.as_deref() {
-        Ok(Some(result)) => result.clone(),
-        _ => Err(StartError::Unavailable("the start was broken off".into())),
     }
 }
 

@@ -27,7 +27,9 @@ use crate::{
     PAYLOAD_ENVIRONMENT_BYTES_MAX,
     error::StartError,
     folder::{FOLDER_VARIABLE, Folder, Spec, Status},
+    local_address,
     model::{BoundPort, ExitCause, Launch, Phase, Program, StartSpec, Started},
+    ports::Reserved,
     supervise::now,
 };
 
@@ -73,7 +75,7 @@ async fn start(
     let id = spec.id.clone();
     let launched = tokio::task::spawn_blocking({
         let (host, folder) = (Arc::clone(host), folder.clone());
-        move || launch(host, &folder, &spec)
+        move || launch(&host, &folder, &spec)
     });
     let broken = |error: &dyn std::fmt::Display| StartError::Unavailable(format!("starting failed: {error}"));
     let Launched { mut reserved, at, stream, child } = launched.await.map_err(|panic| broken(&panic))??;
@@ -100,7 +102,8 @@ async fn start(
     let started = Started { ports: reserved.keep(), at };
     host.table.update(&id, |entry| {
         entry.ports = started.ports.as_slice().into();
-        entry.supervisor = Some(status.supervisor);
+        entry.address = Some(local_address());
+        entry.own.supervisor = Some(status.supervisor);
     });
     link::apply(host, &id, &status);
     host.links.spawn(link.follow(Arc::clone(host), id, commands));
@@ -115,12 +118,12 @@ struct Launched {
     child: Child,
 }
 
-fn launch(host: Arc<Host>, folder: &Folder, spec: &StartSpec) -> Result<Launched, StartError> {
-    let reserved = Reserved::take(host, spec)?;
+fn launch(host: &Host, folder: &Folder, spec: &StartSpec) -> Result<Launched, StartError> {
+    let reserved = host.ports.reserve(&spec.ports, &spec.port_range)?;
     let launch = (spec.render)(&reserved.ports).map_err(StartError::Spawn)?;
     let spec_file = spec_file(spec, folder, &reserved.ports, launch)?;
     let at = spec_file.at;
-    match spawn(&reserved.host, folder, &spec_file, spec.payload.as_deref()) {
+    match spawn(host, folder, &spec_file, spec.payload.as_deref()) {
         Ok((stream, child)) => Ok(Launched { reserved, at, stream, child }),
         Err(error) => {
             // Somebody else's folder is not ours to remove.
@@ -131,31 +134,6 @@ fn launch(host: Arc<Host>, folder: &Folder, spec: &StartSpec) -> Result<Launched
             Err(StartError::Unavailable(format!(
                 "the game server's folder {path} could not be set up: {error}"
             )))
-        }
-    }
-}
-
-/// Ports that go back unless they are kept.
-struct Reserved {
-    host: Arc<Host>,
-    ports: Vec<BoundPort>,
-}
-
-impl Reserved {
-    fn take(host: Arc<Host>, spec: &StartSpec) -> Result<Self, StartError> {
-        let ports = host.ports.lock().reserve(&spec.ports, &spec.port_range)?;
-        Ok(Self { host, ports })
-    }
-
-    fn keep(&mut self) -> Vec<BoundPort> {
-        std::mem::take(&mut self.ports)
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        if !self.ports.is_empty() {
-            self.host.ports.lock().release(&self.ports);
         }
     }
 }

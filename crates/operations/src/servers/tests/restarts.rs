@@ -123,6 +123,7 @@ async fn a_process_that_means_nothing_is_stopped() {
         host: greenroom_fleet::local_host(),
         address: None,
         is_host_reachable: true,
+        is_paused: false,
     });
     let node = Node::open(folder.path(), settings(&["skirmish"], 100, &fleet()), scripted, None).await;
     node.until("it is stopped", |node| node.scripted.running() == 0).await;

@@ -156,6 +156,7 @@ impl Scripted {
             host: spec.host,
             address: None,
             is_host_reachable: true,
+            is_paused: false,
         };
         let started_with_payload = spec.payload.is_some();
         world.changes += 1;

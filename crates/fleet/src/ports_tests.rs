@@ -3,7 +3,7 @@ use std::net::{TcpListener, UdpSocket};
 use super::*;
 
 fn pool(dir: &tempfile::TempDir) -> PortPool {
-    PortPool::open(&dir.path().join("ports")).unwrap()
+    PortPool::open(&dir.path().join("ports"), Machine::This).unwrap()
 }
 
 fn settings(protocol: PortProtocol, count: u16) -> PortSettings {

@@ -12,11 +12,11 @@ use std::{
 use async_trait::async_trait;
 use greenroom_protocol::{ServerId, Timestamp};
 
-use super::table::Changes;
 use crate::{
     folder::Folder,
     model::{LogLine, LogStream},
     provider::LogSource,
+    table::Changes,
 };
 
 /// Most bytes of a tail, however long its lines are.
@@ -29,12 +29,12 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const FOLLOW: Duration = Duration::from_millis(100);
 
 /// The last lines of a log.
-pub(super) fn last(folder: &Folder, lines: usize) -> Vec<LogLine> {
+pub(crate) fn last(folder: &Folder, lines: usize) -> Vec<LogLine> {
     Tail::open(folder.clone(), lines).map(|tail| tail.lines.into()).unwrap_or_default()
 }
 
 /// The last lines, and the place after them.
-pub(super) struct Tail {
+pub(crate) struct Tail {
     folder: Folder,
     lines: VecDeque<LogLine>,
     place: Place,
@@ -48,7 +48,7 @@ struct Place {
 }
 
 impl Tail {
-    pub(super) fn open(folder: Folder, lines: usize) -> io::Result<Self> {
+    pub(crate) fn open(folder: Folder, lines: usize) -> io::Result<Self> {
         loop {
             let current = open(&folder.log())?;
             let old = open(&folder.log_old())?;
@@ -73,21 +73,21 @@ impl Tail {
         }
     }
 
-    pub(super) const fn source(self, id: ServerId, follow: bool, changes: Changes) -> Source {
+    pub(crate) const fn source<Own>(self, id: ServerId, follow: bool, changes: Changes<Own>) -> Source<Own> {
         Source { id, follow, changes, tail: self }
     }
 }
 
 /// The lines of a log as they are asked for.
-pub(super) struct Source {
+pub(crate) struct Source<Own> {
     id: ServerId,
     follow: bool,
-    changes: Changes,
+    changes: Changes<Own>,
     tail: Tail,
 }
 
 #[async_trait]
-impl LogSource for Source {
+impl<Own: Clone + Send + Sync + 'static> LogSource for Source<Own> {
     async fn next(&mut self) -> Option<LogLine> {
         loop {
             if let Some(line) = self.tail.lines.pop_front() {

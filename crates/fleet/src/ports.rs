@@ -8,9 +8,11 @@ use std::{
     ops::RangeInclusive,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use greenroom_domain::settings::{PortProtocol, PortSettings};
+use parking_lot::Mutex;
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt},
@@ -21,9 +23,71 @@ use crate::{error::StartError, model::BoundPort};
 /// The record of uses is written anew when it has grown to this size.
 const RECORD_BYTES_MAX: u64 = 256 * 1024;
 
-/// The ports of this host: never one twice at a time, the least recently used first, so that a late
-/// packet or a client's stale address does not reach the next match.
-pub(super) struct PortPool {
+/// The ports of one machine, shared by all engines that start servers on it.
+#[derive(Clone)]
+pub(crate) struct PortLedger(Arc<Mutex<PortPool>>);
+
+impl PortLedger {
+    /// The ledger that is kept at `path`.
+    pub(crate) fn open(path: &Path, machine: Machine) -> io::Result<Self> {
+        Ok(Self(Arc::new(Mutex::new(PortPool::open(path, machine)?))))
+    }
+
+    /// Reserves what `wanted` asks for, all or nothing, until the guard is dropped or kept.
+    pub(crate) fn reserve(
+        &self,
+        wanted: &[PortSettings],
+        range: &RangeInclusive<u16>,
+    ) -> Result<Reserved, StartError> {
+        let ports = self.0.lock().reserve(wanted, range)?;
+        Ok(Reserved { ledger: self.clone(), ports })
+    }
+
+    /// Takes ports that a server was found to have.
+    pub(crate) fn adopt(&self, ports: &[BoundPort]) {
+        self.0.lock().adopt(ports);
+    }
+
+    /// Gives ports back that were kept or adopted.
+    pub(crate) fn release(&self, ports: &[BoundPort]) {
+        self.0.lock().release(ports);
+    }
+}
+
+/// Ports that go back unless they are kept.
+pub(crate) struct Reserved {
+    ledger: PortLedger,
+    pub(crate) ports: Vec<BoundPort>,
+}
+
+impl Reserved {
+    /// They are the caller's now, to be given back by [`PortLedger::release`].
+    pub(crate) fn keep(&mut self) -> Vec<BoundPort> {
+        std::mem::take(&mut self.ports)
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if !self.ports.is_empty() {
+            self.ledger.release(&self.ports);
+        }
+    }
+}
+
+/// Whose ports they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Machine {
+    /// This one's: whether a port is free is seen by binding it.
+    This,
+    /// Another one's, whose engine alone can tell what else is held.
+    Another,
+}
+
+/// Never one twice at a time, the least recently used first, so that a late packet or a client's
+/// stale address does not reach the next match.
+struct PortPool {
+    machine: Machine,
     taken: HashSet<u16>,
     /// When each was last given out, as a running number.
     used: HashMap<u16, u64>,
@@ -39,7 +103,10 @@ struct Record {
 }
 
 impl PortPool {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    fn open(path: &Path, machine: Machine) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -58,11 +125,11 @@ impl PortPool {
         drop(file);
         let file = OpenOptions::new().append(true).open(path)?;
         let record = Record { path: path.to_owned(), file, bytes: whole };
-        Ok(Self { taken: HashSet::new(), used, uses, record })
+        Ok(Self { machine, taken: HashSet::new(), used, uses, record })
     }
 
     /// Reserves what `wanted` asks for: all or nothing.
-    pub(super) fn reserve(
+    fn reserve(
         &mut self,
         wanted: &[PortSettings],
         range: &RangeInclusive<u16>,
@@ -89,13 +156,13 @@ impl PortPool {
     }
 
     /// Takes ports that a server was found to have.
-    pub(super) fn adopt(&mut self, ports: &[BoundPort]) {
+    fn adopt(&mut self, ports: &[BoundPort]) {
         for bound in ports {
             self.take(bound);
         }
     }
 
-    pub(super) fn release(&mut self, ports: &[BoundPort]) {
+    fn release(&mut self, ports: &[BoundPort]) {
         for port in ports.iter().flat_map(numbers) {
             self.taken.remove(&port);
         }
@@ -146,9 +213,10 @@ impl PortPool {
     }
 
     fn is_free(&self, port: u16, protocol: PortProtocol, test: Test) -> bool {
+        let bindable = |kind| self.machine == Machine::Another || bindable(port, kind, test);
         !self.taken.contains(&port)
-            && (protocol == PortProtocol::Udp || bindable(port, SocketType::STREAM, test))
-            && (protocol == PortProtocol::Tcp || bindable(port, SocketType::DGRAM, test))
+            && (protocol == PortProtocol::Udp || bindable(SocketType::STREAM))
+            && (protocol == PortProtocol::Tcp || bindable(SocketType::DGRAM))
     }
 
     /// Losing it loses an order, nothing else: a disk that is full must not keep servers from starting.
