@@ -7,6 +7,7 @@
 //! `GREENROOM_PAYLOAD` if it is started with one, and `GREENROOM_SERVER_ID` unless the launch has it.
 #![deny(missing_docs)]
 
+pub mod docker;
 pub mod error;
 mod folder;
 mod log_file;

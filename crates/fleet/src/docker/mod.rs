@@ -1,0 +1,5 @@
+//! Docker engines.
+
+mod connection;
+
+pub use connection::{Connection, Endpoint, EngineError};
