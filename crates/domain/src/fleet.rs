@@ -8,8 +8,11 @@ use crate::{
     settings::FleetSettings,
 };
 
+pub mod demand;
 #[cfg(test)]
 mod tests;
+
+pub use demand::{DemandHistory, PoolBounds};
 
 /// Whether a warm server can be given away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,8 +193,9 @@ impl PoolHealth {
 /// What a game's warm pool wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pool {
-    /// How many stand ready or start: `ready_min`, or none if the game has no fleet any more.
-    pub ready_min: u32,
+    /// How many stand ready or start: see [`DemandHistory::wanted`]; none if the game has no fleet any
+    /// more.
+    pub wanted: u32,
     /// Of which build; none if the game has no fleet any more.
     pub build: Option<BuildId>,
     /// In which region.
@@ -211,7 +215,7 @@ pub struct PoolPlan<'a> {
     pub wake_at: Option<Timestamp>,
 }
 
-/// Plans a game's warm pool: `ready_min` servers of the present build ready or starting, no more.
+/// Plans a game's warm pool: `wanted` servers of the present build ready or starting, no more.
 ///
 /// Warm servers of another build or region go one by one as the new ones become ready; if no more
 /// may run, one is stopped at a time to make room. Servers over the limit go first of all.
@@ -242,7 +246,7 @@ pub fn plan_pool<'a>(
     outdated.sort_by_key(|server| preference(server));
 
     let mut plan = PoolPlan::default();
-    let wanted = pool.ready_min as usize;
+    let wanted = pool.wanted as usize;
     while current.len() > wanted {
         plan.stop.extend(current.pop());
     }

@@ -68,8 +68,8 @@ fn limits(game_max: u32, game_running: u32) -> Limits {
     Limits { game_max, game_running, studio_max: 100, studio_running: game_running }
 }
 
-fn pool(ready_min: u32, build_name: &str) -> Pool {
-    Pool { ready_min, build: Some(build(build_name)), region: Some(region("local")), waiting: 0 }
+fn pool(wanted: u32, build_name: &str) -> Pool {
+    Pool { wanted, build: Some(build(build_name)), region: Some(region("local")), waiting: 0 }
 }
 
 fn ask<'a>(servers: &'a [Server], build_name: &str, limits: &Limits) -> Plan<'a> {
@@ -271,7 +271,7 @@ struct World {
     game_max: u32,
     others: u32,
     build: &'static str,
-    ready_min: u32,
+    wanted: u32,
 }
 
 impl World {
@@ -319,7 +319,7 @@ impl World {
     fn run_pool(&mut self) {
         let plan = plan_pool(
             self.servers.iter().map(free),
-            &pool(self.ready_min, self.build),
+            &pool(self.wanted, self.build),
             &self.limits(),
             &self.health,
             self.now,
@@ -363,7 +363,7 @@ enum Happens {
     To { at: usize, crashes: bool },
     Limit(u32),
     Others(u32),
-    ReadyMin(u32),
+    Wanted(u32),
     Build(bool),
     Later,
 }
@@ -375,7 +375,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happens>> {
         8 => (0_usize..40, prop::bool::weighted(0.3)).prop_map(|(at, crashes)| Happens::To { at, crashes }),
         1 => (0_u32..8).prop_map(Happens::Limit),
         1 => (0_u32..12).prop_map(Happens::Others),
-        1 => (0_u32..5).prop_map(Happens::ReadyMin),
+        1 => (0_u32..5).prop_map(Happens::Wanted),
         1 => any::<bool>().prop_map(Happens::Build),
         2 => Just(Happens::Later),
     ];
@@ -393,7 +393,7 @@ proptest! {
             game_max: 6,
             others: 0,
             build: "b1",
-            ready_min: 2,
+            wanted: 2,
         };
         for happens in happenings {
             let before = world.limits();
@@ -403,7 +403,7 @@ proptest! {
                 Happens::To { at, crashes } => world.happens_to(at, crashes),
                 Happens::Limit(max) => world.game_max = max,
                 Happens::Others(count) => world.others = count,
-                Happens::ReadyMin(count) => world.ready_min = count,
+                Happens::Wanted(count) => world.wanted = count,
                 Happens::Build(new) => world.build = if new { "b2" } else { "b1" },
                 Happens::Later => world.now = world.now.after(std::time::Duration::from_millis(400)),
             }
@@ -429,9 +429,9 @@ proptest! {
         }
         let warm = world.servers.iter().filter(|server| server.is_warm());
         let (current, outdated): (Vec<_>, Vec<_>) = warm.partition(|server| server.birth.build == build(world.build));
-        prop_assert!(current.len() <= world.ready_min as usize);
+        prop_assert!(current.len() <= world.wanted as usize);
         let limits = world.limits();
-        prop_assert!(current.len() == world.ready_min as usize || limits.room() == 0);
+        prop_assert!(current.len() == world.wanted as usize || limits.room() == 0);
         prop_assert!(outdated.is_empty());
         prop_assert!(current.iter().all(|server| server.state == ServerState::Ready));
     }

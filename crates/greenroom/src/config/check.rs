@@ -134,7 +134,7 @@ fn fleet_settings(fleet: &Fleet) -> FleetSettings {
         start_tries_max: fleet.start_tries_max,
         stop_grace: fleet.stop_grace,
         ready_min: fleet.ready_min,
-        ready_max: None,
+        ready_max: fleet.ready_max,
         running_max: fleet.running_max,
         // Unset only where no server stands ready, and then nothing is handed over late.
         warm_payload: fleet.warm_payload.unwrap_or(WarmPayload::Ignore),
@@ -259,21 +259,7 @@ fn lobby(context: &mut Context, path: &str, lobby: &Lobby) {
 fn fleet(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {
     commands(context, path, fleet);
     ports(context, path, fleet, root);
-    if fleet.ready_min > 0 && fleet.warm_payload.is_none() {
-        let sentence = format!(
-            "it is missing, and ready_min is {}; a server that stands ready is told its payload later: \
-             write \"file\", or \"ignore\" if it needs none",
-            fleet.ready_min
-        );
-        context.error(join(path, "warm_payload"), sentence);
-    }
-    if fleet.ready_min > fleet.running_max {
-        let sentence = format!(
-            "it is {}, more than running_max = {}; expected at most that",
-            fleet.ready_min, fleet.running_max
-        );
-        context.error(join(path, "ready_min"), sentence);
-    }
+    pool(context, path, fleet);
     between(context, &join(path, "running_max"), fleet.running_max, 1..=SERVERS_RUNNING_MAX);
     between(context, &join(path, "start_tries_max"), fleet.start_tries_max, 1..=20);
     at_least(context, &join(path, "ready_timeout"), fleet.ready_timeout, Duration::from_millis(100));
@@ -301,6 +287,31 @@ fn fleet(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {
     }
     if fleet.limits.descriptors.is_some_and(|count| count < 16) {
         context.error(join(path, "limits.descriptors"), "it is less than 16; no program starts with that");
+    }
+}
+
+fn pool(context: &mut Context, path: &str, fleet: &Fleet) {
+    let sizes = [("ready_min", Some(fleet.ready_min)), ("ready_max", fleet.ready_max)];
+    let of_size =
+        sizes.iter().find_map(|(name, size)| size.filter(|size| *size > 0).map(|size| (name, size)));
+    if let (Some((name, size)), None) = (of_size, fleet.warm_payload) {
+        let sentence = format!(
+            "it is missing, and {name} is {size}; a server that stands ready is told its payload later: \
+             write \"file\", or \"ignore\" if it needs none"
+        );
+        context.error(join(path, "warm_payload"), sentence);
+    }
+    for (name, size) in sizes {
+        if let Some(size) = size.filter(|size| *size > fleet.running_max) {
+            let sentence =
+                format!("it is {size}, more than running_max = {}; expected at most that", fleet.running_max);
+            context.error(join(path, name), sentence);
+        }
+    }
+    if let Some(size) = fleet.ready_max.filter(|size| *size < fleet.ready_min) {
+        let sentence =
+            format!("it is {size}, less than ready_min = {}; expected at least that", fleet.ready_min);
+        context.error(join(path, "ready_max"), sentence);
     }
 }
 

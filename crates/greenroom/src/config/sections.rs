@@ -200,8 +200,12 @@ section_of! {
         start_tries_max: u32 = 3;
         /// How long it has between being asked to stop (SIGTERM) and being made to (SIGKILL).
         stop_grace: Duration = "10s";
-        /// How many stand ready ahead of demand. Above 0, `warm_payload` must be set.
+        /// How many stand ready ahead of demand, at least. Above 0, `warm_payload` must be set.
         ready_min: u32 = 0;
+        /// How many stand ready at the most: between the two the number follows demand. It rises at once with
+        /// what is asked for while a further server starts, and falls within a quarter of an hour.
+        /// Unset: always `ready_min`.
+        ready_max: Option<u32> = none;
         /// How many may run at once, starting and stopping ones included.
         running_max: u32 = 20;
         /// How a server that stood ready learns its payload: "file" by the file that GREENROOM_PAYLOAD_FILE

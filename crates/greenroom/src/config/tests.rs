@@ -130,6 +130,15 @@ fn what_is_not_there_yet_says_so() {
 fn settings_that_do_not_fit_together_are_refused() {
     for (line, expected) in [
         ("ready_min = 2", "games.skirmish.fleet.warm_payload: it is missing, and ready_min is 2"),
+        ("ready_max = 2", "games.skirmish.fleet.warm_payload: it is missing, and ready_max is 2"),
+        (
+            "ready_max = 99\nwarm_payload = \"file\"",
+            "games.skirmish.fleet.ready_max: it is 99, more than running_max = 20",
+        ),
+        (
+            "ready_min = 3\nready_max = 2\nwarm_payload = \"file\"",
+            "games.skirmish.fleet.ready_max: it is 2, less than ready_min = 3",
+        ),
         ("command = []", "games.skirmish.fleet.command: it names no program"),
         ("command = [\" \"]", "games.skirmish.fleet.command: it names no program"),
         ("ports = []", "games.skirmish.fleet.ports: it is missing or empty"),

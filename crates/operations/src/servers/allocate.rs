@@ -9,7 +9,7 @@ use greenroom_domain::{
     settings::{FleetSettings, GameSettings, Settings},
 };
 use greenroom_protocol::{
-    BuildId, GameId, MatchId, RegionId, ServerId,
+    BuildId, GameId, MatchId, RegionId, ServerId, Timestamp,
     hosting::{PAYLOAD_BYTES_MAX, ServerState, ServerView},
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -266,9 +266,10 @@ impl Servers {
             self.0.secrets.lock().insert(server.instance(), secret);
         }
         let is_taken = self.commit_taken(ask, &server, server_expected, expected, &allocation.id).await;
-        let id = server.id().clone();
+        let (id, was_ready) = (server.id().clone(), server.state == ServerState::Allocated);
         match is_taken {
             Ok(Some(revision)) => {
+                self.note_demand(ask, demand, was_ready, now);
                 self.0.view.apply(server, revision, self.0.clock.now());
                 drop(hold);
                 self.nudge(&id);
@@ -282,6 +283,20 @@ impl Servers {
                 Ok(None)
             }
         }
+    }
+
+    /// Tells the pool of an allocation that its servers fit, whether it had one or not.
+    fn note_demand(&self, ask: &Ask, demand: Demand<'_>, was_ready: bool, now: Timestamp) {
+        if demand.warm_fits && ask.version == ask.fleet.version {
+            self.0.view.asked(&ask.game.id, &ask.region, now);
+        }
+        let from = if was_ready { "pool" } else { "start" };
+        let labels = [
+            ("game", ask.game.id.to_string()),
+            ("region", ask.region.to_string()),
+            ("from", from.to_owned()),
+        ];
+        metrics::counter!("greenroom_servers_taken_total", &labels).increment(1);
     }
 
     async fn commit_taken(

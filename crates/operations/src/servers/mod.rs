@@ -47,6 +47,7 @@ pub use allocate::{AllocateRequest, Allocated};
 pub use error::{AllocateError, ServerError};
 pub use get::view_of;
 pub use list::{Counts, EndedPage};
+pub use pool::PoolView;
 
 use machines::Machines;
 use view::{LimitsMax, View};

@@ -1,15 +1,19 @@
 //! The warm pools: as many servers standing ready as each game's settings say.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use greenroom_directory::{DirectoryError, Expected};
 use greenroom_domain::{
-    fleet::{Pool, build_of},
+    fleet::{Pool, PoolBounds, build_of, demand::LOOK_EVERY},
     server::{Server, StopReason},
-    settings::Settings,
+    settings::{FleetSettings, Settings},
 };
 use greenroom_protocol::hosting::ServerState;
-use greenroom_protocol::{GameId, Timestamp};
+use greenroom_protocol::{GameId, RegionId, Timestamp};
 
 use super::{
     Servers,
@@ -26,15 +30,63 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 const STATES: [ServerState; 4] =
     [ServerState::Starting, ServerState::Ready, ServerState::Allocated, ServerState::Stopping];
 
+/// A warm pool as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolView {
+    /// Of which game.
+    pub game: GameId,
+    /// In which region.
+    pub region: RegionId,
+    /// Between which numbers it follows demand.
+    pub bounds: PoolBounds,
+    /// How many are to stand ready now.
+    pub wanted: u32,
+    /// How many do.
+    pub ready: u32,
+    /// How many start.
+    pub starting: u32,
+}
+
+/// What the gauges have told of, so that what is gone is told as none.
+#[derive(Default)]
+struct Counted {
+    games: BTreeSet<GameId>,
+    pools: BTreeSet<(GameId, RegionId)>,
+}
+
 impl Servers {
+    /// The warm pools of all games that have a fleet, by game and region.
+    pub fn pools(&self) -> Vec<PoolView> {
+        let settings = Arc::clone(&self.0.settings.borrow());
+        let now = self.0.clock.now();
+        let fleets = settings.games.iter().filter_map(|(id, game)| Some((id, game.fleet.as_ref()?)));
+        let pool = |(game, fleet): (&GameId, &FleetSettings)| {
+            let (region, bounds) = (default_region(fleet), PoolBounds::of(fleet));
+            let servers = self.0.view.list(Some(game));
+            let warm = servers.iter().filter(|server| server.is_warm() && server.birth.region == region);
+            let (ready, starting): (Vec<_>, Vec<_>) =
+                warm.partition(|server| server.state == ServerState::Ready);
+            PoolView {
+                wanted: self.0.view.wanted(game, &region, bounds, now),
+                ready: ready.len() as u32,
+                starting: starting.len() as u32,
+                game: game.clone(),
+                region,
+                bounds,
+            }
+        };
+        fleets.map(pool).collect()
+    }
+
     /// Plans the pools after each change of a server or of the settings, and when a pause is over.
     pub(crate) async fn keep_pools(&self) {
         let mut changes = self.watch();
         let mut settings = self.0.settings.clone();
-        let mut counted = BTreeSet::new();
+        let mut counted = Counted::default();
         loop {
             changes.mark_unchanged();
             settings.mark_unchanged();
+            self.forget_demand();
             let pause = if self.is_draining() { None } else { self.fill_pools().await };
             self.count(&mut counted);
             let timer = async {
@@ -80,12 +132,9 @@ impl Servers {
             return self.close_pool(id).await.map(|()| None);
         };
         let (build, region) = (build_of(fleet, &fleet.version), default_region(fleet));
-        let pool = Pool {
-            ready_min: fleet.ready_min,
-            build: Some(build.clone()),
-            region: Some(region.clone()),
-            waiting: 0,
-        };
+        let bounds = PoolBounds::of(fleet);
+        let wanted = self.0.view.wanted(id, &region, bounds, now);
+        let pool = Pool { wanted, build: Some(build.clone()), region: Some(region.clone()), waiting: 0 };
         let order = Order {
             settings,
             game,
@@ -111,7 +160,9 @@ impl Servers {
         for (server, hold) in work.start {
             self.create_warm(&server, hold).await?;
         }
-        Ok(work.wake_at)
+        // What is above the least falls by itself, as time passes.
+        let falls_at = (wanted > bounds.ready_min).then(|| now.after(LOOK_EVERY));
+        Ok([work.wake_at, falls_at].into_iter().flatten().min())
     }
 
     /// A game that has no fleet any more has no pool.
@@ -149,15 +200,60 @@ impl Servers {
         revision.map(drop)
     }
 
-    fn count(&self, counted: &mut BTreeSet<GameId>) {
+    /// What the pools found when this node began counts as if it had been asked for now, and what was
+    /// given away of late as what was asked for: the pools go on as they were.
+    pub(crate) fn recall_demand(&self) {
+        let settings = Arc::clone(&self.0.settings.borrow());
+        let now = self.0.clock.now();
+        let mut found: BTreeMap<(GameId, RegionId), u32> = BTreeMap::new();
+        let mut asked = Vec::new();
+        for server in self.0.view.list(None) {
+            let birth = &server.birth;
+            let fleet = settings.games.get(&birth.game).and_then(|game| game.fleet.as_ref());
+            if fleet.is_none_or(|fleet| build_of(fleet, &fleet.version) != birth.build) {
+                continue;
+            }
+            let place = (birth.game.clone(), birth.region.clone());
+            match &server.allocation {
+                Some(allocation) => asked.push((allocation.at, place)),
+                None if server.is_warm() => *found.entry(place).or_default() += 1,
+                None => {}
+            }
+        }
+        asked.sort_unstable();
+        for (at, (game, region)) in asked {
+            self.0.view.asked(&game, &region, at);
+        }
+        for ((game, region), count) in found {
+            self.0.view.found(&game, &region, count, now);
+        }
+    }
+
+    fn forget_demand(&self) {
+        let settings = Arc::clone(&self.0.settings.borrow());
+        self.0.view.forget_demand(|game, region| {
+            let fleet = settings.games.get(game).and_then(|game| game.fleet.as_ref());
+            fleet.is_some_and(|fleet| fleet.regions.contains(region) || default_region(fleet) == *region)
+        });
+    }
+
+    fn count(&self, counted: &mut Counted) {
         let counts = self.counts();
-        counted.extend(counts.keys().cloned());
-        for game in &*counted {
+        counted.games.extend(counts.keys().cloned());
+        for game in &counted.games {
             for state in STATES {
                 let count = counts.get(game).and_then(|states| states.get(&state)).copied().unwrap_or(0);
                 let labels = [("game", game.to_string()), ("state", state.as_str().to_owned())];
                 metrics::gauge!("greenroom_servers", &labels).set(f64::from(count));
             }
+        }
+        let wanted: BTreeMap<_, _> =
+            self.pools().into_iter().map(|pool| ((pool.game, pool.region), pool.wanted)).collect();
+        counted.pools.extend(wanted.keys().cloned());
+        for place in &counted.pools {
+            let labels = [("game", place.0.to_string()), ("region", place.1.to_string())];
+            let wanted = wanted.get(place).copied().unwrap_or(0);
+            metrics::gauge!("greenroom_pool_wanted", &labels).set(f64::from(wanted));
         }
     }
 }

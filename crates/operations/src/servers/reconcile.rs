@@ -46,6 +46,7 @@ impl Servers {
             self.take_in(notice);
         }
         self.resync().await?;
+        self.recall_demand();
         let count = self.0.view.list(None).len();
         if count > 0 {
             tracing::info!(servers = count, "took up the game servers that there are");

@@ -15,11 +15,14 @@ use std::{
 
 use greenroom_directory::Revision;
 use greenroom_domain::{
-    fleet::{self, Availability, Demand, Limit, Limits, Plan, Pool, PoolHealth, Standing},
+    fleet::{
+        self, Availability, Demand, DemandHistory, Limit, Limits, Plan, Pool, PoolBounds, PoolHealth,
+        Standing,
+    },
     server::{Seen, Server, ServerPort, ServerState},
 };
 use greenroom_fleet::{Observed, Phase};
-use greenroom_protocol::{GameId, ServerId, StudioId, Timestamp};
+use greenroom_protocol::{GameId, RegionId, ServerId, StudioId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -46,6 +49,8 @@ struct State {
     words: u64,
     waiting: HashMap<GameId, u32>,
     health: HashMap<GameId, PoolHealth>,
+    /// Only of regions that a game's settings name.
+    demand: HashMap<(GameId, RegionId), DemandHistory>,
 }
 
 struct Entry {
@@ -132,11 +137,22 @@ impl View {
             ServerState::Ready if entry.server.state == ServerState::Starting => Some(false),
             _ => None,
         });
+        let old_starting = old
+            .filter(|entry| entry.server.state == ServerState::Starting)
+            .map(|entry| entry.server.birth.created_at);
         match end {
             // Nobody asked for this end: whatever its status, starting the next at once would spin.
             Some(true) => state.health.entry(game.clone()).or_default().failed(now),
             Some(false) => state.health.entry(game.clone()).or_default().became_ready(),
             None => {}
+        }
+        // Only the first try tells how long a start takes; what was given up before it does not.
+        let took = old_starting
+            .filter(|_| server.tries == 1)
+            .and_then(|created_at| Some(server.ready_at?.since(created_at)));
+        if let Some(took) = took {
+            let place = (game.clone(), server.birth.region.clone());
+            state.demand.entry(place).or_default().became_ready(took);
         }
         state.game_of.insert(id.clone(), game.clone());
         let entry = Entry { server: Arc::new(server), revision: Some(revision), held };
@@ -324,6 +340,28 @@ impl View {
         let mut reserve = reserve;
         let start = (0..start).map(|_| reserve(&mut state)).collect();
         PoolWork { start, stop, wake_at }
+    }
+
+    /// Notes an allocation that a server of the pool of `game` in `region` fits.
+    pub(crate) fn asked(&self, game: &GameId, region: &RegionId, now: Timestamp) {
+        self.state.lock().demand.entry((game.clone(), region.clone())).or_default().asked(now);
+    }
+
+    /// Notes how many servers of a pool stood ready when this node began.
+    pub(crate) fn found(&self, game: &GameId, region: &RegionId, count: u32, now: Timestamp) {
+        self.state.lock().demand.entry((game.clone(), region.clone())).or_default().found(count, now);
+    }
+
+    /// How many servers of `game` are to stand ready in `region`.
+    pub(crate) fn wanted(&self, game: &GameId, region: &RegionId, bounds: PoolBounds, now: Timestamp) -> u32 {
+        let state = self.state.lock();
+        let history = state.demand.get(&(game.clone(), region.clone()));
+        history.map_or(bounds.ready_min, |history| history.wanted(bounds, now))
+    }
+
+    /// Forgets the demand of places that `is_kept` does not know any more.
+    pub(crate) fn forget_demand(&self, is_kept: impl Fn(&GameId, &RegionId) -> bool) {
+        self.state.lock().demand.retain(|(game, region), _| is_kept(game, region));
     }
 
     /// Says that an allocation of `game` waits for a place.

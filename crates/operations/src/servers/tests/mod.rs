@@ -37,6 +37,7 @@ struct Node {
     servers: Servers,
     scripted: Scripted,
     facts: Arc<Facts>,
+    clock: Arc<TestClock>,
     settings: watch::Sender<Arc<Settings>>,
     tracker: TaskTracker,
     shutdown: CancellationToken,
@@ -44,8 +45,12 @@ struct Node {
     storage: Storage,
 }
 
-/// Time that passes as fast as the runtime's, from a point of the test's choice.
-struct TestClock(tokio::time::Instant);
+/// Time that passes as fast as the runtime's, from a point of the test's choice, and leaps on its
+/// word.
+struct TestClock {
+    began: tokio::time::Instant,
+    leapt: Mutex<Duration>,
+}
 
 #[derive(Default)]
 struct Facts {
@@ -55,7 +60,7 @@ struct Facts {
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_700_000_000_000).after(self.0.elapsed())
+        Timestamp::from_millis(1_700_000_000_000).after(self.began.elapsed() + *self.leapt.lock())
     }
 }
 
@@ -94,13 +99,15 @@ impl Node {
         let (sender, settings) = watch::channel(Arc::new(settings));
         let facts = Arc::new(Facts::default());
         let (tracker, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let clock = TestClock { began: tokio::time::Instant::now(), leapt: Mutex::default() };
+        let clock = Arc::new(clock);
         let shared = Shared {
             directory: directory.clone(),
             machines: Machines::Scripted(scripted.clone()),
             storage: storage.clone(),
             settings,
             events: Arc::clone(&facts) as Arc<dyn EventSink>,
-            clock: Arc::new(TestClock(tokio::time::Instant::now())),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             tracker: tracker.clone(),
             shutdown: shutdown.clone(),
             greenroom: "/usr/bin/greenroom".to_owned(),
@@ -111,7 +118,7 @@ impl Node {
             is_draining: std::sync::atomic::AtomicBool::new(false),
         };
         let servers = Servers::start_on(shared).await.unwrap();
-        Self { servers, scripted, facts, settings: sender, tracker, shutdown, directory, storage }
+        Self { servers, scripted, facts, clock, settings: sender, tracker, shutdown, directory, storage }
     }
 
     /// Ends the node in the middle of whatever it does; the servers live on.
@@ -146,6 +153,12 @@ impl Node {
         let mut servers = self.servers.snapshot(None);
         servers.retain(|server| server.state == state);
         servers
+    }
+
+    /// Lets so much time pass at once, and has everybody look at what that means.
+    fn leap(&self, time: Duration) {
+        *self.clock.leapt.lock() += time;
+        self.settings.send_modify(|_| {});
     }
 
     fn change(&self, change: impl FnOnce(&mut FleetSettings)) {

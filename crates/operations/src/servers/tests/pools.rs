@@ -46,6 +46,37 @@ async fn a_pool_is_filled_refilled_shrunk_and_renewed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_follows_demand_between_its_two_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let fleet = FleetSettings { ready_max: Some(5), ..warm(1) };
+    let node = node(folder.path(), &fleet, Fate::Ready).await;
+    let ready = |count| move |node: &Node| node.in_state(ServerState::Ready).len() == count;
+    node.until("it is filled", ready(1)).await;
+    let wanted = |node: &Node| node.servers.pools()[0].wanted;
+    assert_eq!(wanted(&node), 1);
+
+    let other = AllocateRequest { version: Some("0.9.0".into()), ..ask() };
+    node.servers.allocate(other).await.unwrap();
+    assert_eq!(wanted(&node), 1, "the pool has none of that version");
+    node.servers.allocate(ask()).await.unwrap();
+    node.servers.allocate(ask_as("k")).await.unwrap();
+    node.servers.allocate(ask_as("k")).await.unwrap();
+    assert_eq!(wanted(&node), 3, "two, and half as many again; a repeat is none");
+    node.until("it rises", ready(3)).await;
+    for _ in 0..4 {
+        node.servers.allocate(ask()).await.unwrap();
+    }
+    node.until("it rises to its limit", ready(5)).await;
+
+    node.leap(Duration::from_mins(5));
+    assert_eq!(wanted(&node), 5);
+    node.leap(Duration::from_mins(7));
+    node.until("it falls", |node| (1..4).contains(&node.in_state(ServerState::Ready).len())).await;
+    node.leap(Duration::from_mins(4));
+    node.until("it is at rest", ready(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_allocations_while_one_start_in_ten_crashes_are_all_alive() {
     let folder = tempfile::tempdir().unwrap();
     let fleet = FleetSettings { running_max: 30, ..warm(4) };

@@ -33,6 +33,26 @@ async fn servers_keys_and_tokens_are_there_again_and_nothing_is_started_twice() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_that_rose_is_as_high_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let fleet = FleetSettings { ready_min: 1, ready_max: Some(4), ..fleet() };
+    let first = node(folder.path(), &fleet, Fate::Ready).await;
+    let mut given = Vec::new();
+    for _ in 0..3 {
+        given.push(first.servers.allocate(ask()).await.unwrap().server.id);
+    }
+    first.until("it has risen", |node| node.in_state(ServerState::Ready).len() == 4).await;
+    for id in given {
+        first.servers.stop(&game(), &id).await.unwrap();
+    }
+    first.until("the pool alone is left", |node| node.servers.snapshot(None).len() == 4).await;
+    let second = reopened(first, folder.path(), &fleet).await;
+    assert_eq!(second.servers.pools()[0].wanted, 4, "what stands counts, though its reason is forgotten");
+    second.leap(Duration::from_mins(16));
+    second.until("it falls", |node| node.in_state(ServerState::Ready).len() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_that_was_under_way_goes_on_and_its_key_finds_it() {
     let folder = tempfile::tempdir().unwrap();
     let first = node(folder.path(), &fleet(), Fate::Hangs).await;
