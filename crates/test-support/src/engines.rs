@@ -13,6 +13,14 @@ use std::{
 use serde::Deserialize;
 use tempfile::TempDir;
 
+#[cfg(feature = "docker")]
+mod docker;
+
+#[cfg(feature = "docker")]
+pub use docker::{
+    Docker, DockerAnswer, DockerOptions, DockerRun, GAME, docker, docker_with, shared_docker, test_game,
+};
+
 /// Set to `all`, it turns the absence of an engine into a failure: what CI does.
 pub const REQUIRE_ENGINES: &str = "GREENROOM_REQUIRE_ENGINES";
 
@@ -125,9 +133,11 @@ fn listening_at(folder: &Path) -> Option<String> {
 }
 
 fn nats_binary() -> Option<PathBuf> {
-    if let Some(path) = env::var_os(NATS_SERVER) {
-        return Some(PathBuf::from(path));
-    }
+    env::var_os(NATS_SERVER).map(PathBuf::from).or_else(|| in_path("nats-server"))
+}
+
+/// The program `name` in one of the folders of `PATH`.
+fn in_path(name: &str) -> Option<PathBuf> {
     let folders = env::var_os("PATH")?;
-    env::split_paths(&folders).map(|folder| folder.join("nats-server")).find(|path| path.is_file())
+    env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
 }

@@ -1,0 +1,606 @@
+//! A private Docker Engine: Debian's `dockerd` as a child process, in folders of its own.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs::{self, File},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io::{self, Read as _, Write as _},
+    os::unix::{net::UnixStream, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{POLL_INTERVAL, START_TIMEOUT, in_path, require_engine};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::Value;
+
+/// How long the engine may take to stop: it waits 10 s for a container that ignores its signal.
+const STOP_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long one call may take: an image that is imported, a container that will not stop.
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Engines that may run beside each other on a machine. Each has a network 10.`n`.0.0/16 of its own.
+const RANGES: std::ops::Range<u8> = 192..250;
+
+/// The program of test images inside them; see `docker_game.rs` for its arguments.
+pub const GAME: &str = "/game";
+
+/// How an engine is started.
+#[derive(Clone, Debug, Default)]
+pub struct DockerOptions {
+    /// Whether containers go on while the engine is stopped or dead. They end with it otherwise.
+    pub live_restore: bool,
+    /// Where images and containers are kept: on a small disk, for one that gets full.
+    pub data_root: Option<PathBuf>,
+    /// Further arguments of `dockerd`.
+    pub arguments: Vec<String>,
+}
+
+/// A running Docker Engine with a socket, a bridge, a range of addresses, images and containers of
+/// its own. It answers at [`Docker::url`] alone, changes no setting of the machine and none of its
+/// packet filters: ports are published by the engine's proxies.
+///
+/// When this is dropped, or the process that started it ends in whatever way, everything of the
+/// engine ends and is removed: containers, mounts, networks, folders.
+#[derive(Debug)]
+pub struct Docker {
+    dockerd: PathBuf,
+    arguments: Vec<String>,
+    /// None while it is stopped.
+    child: Mutex<Option<Child>>,
+    folder: PathBuf,
+    range: u8,
+    janitor: Janitor,
+}
+
+/// An answer of the engine.
+#[derive(Clone, Debug)]
+pub struct DockerAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body as it came.
+    pub body: Vec<u8>,
+}
+
+/// A container to be made by [`Docker::run`].
+#[derive(Clone, Debug, Default)]
+pub struct DockerRun<'a> {
+    /// Its name; the engine makes one up unless it is given.
+    pub name: &'a str,
+    /// `<name>:<tag>`.
+    pub image: &'a str,
+    /// Arguments of its program.
+    pub arguments: &'a [&'a str],
+    /// More of the engine's own words for `POST /containers/create`, such as `HostConfig`.
+    pub more: Value,
+}
+
+/// A Docker Engine for the test `test` alone. `None`, with a line that says so, where there is no
+/// `dockerd` or where this is not root (see [`require_engine`]). Blocks until it answers.
+///
+/// # Panics
+///
+/// If there is a `dockerd` and it does not start.
+pub fn docker(test: &str) -> Option<Docker> {
+    docker_with(test, &DockerOptions::default())
+}
+
+/// The same, started with `options`.
+///
+/// # Panics
+///
+/// If there is a `dockerd` and it does not start.
+pub fn docker_with(test: &str, options: &DockerOptions) -> Option<Docker> {
+    require_engine("dockerd (as root)", dockerd_binary(), test)
+        .map(|dockerd| Docker::start_new(dockerd, options))
+}
+
+/// The Docker Engine that the tests of this process share, started by the first of them. Tests that
+/// stop the engine, or that count all of its containers, take one of their own ([`docker`]).
+///
+/// # Panics
+///
+/// If there is a `dockerd` and it does not start.
+pub fn shared_docker(test: &str) -> Option<&'static Docker> {
+    static SHARED: OnceLock<Docker> = OnceLock::new();
+    let dockerd = require_engine("dockerd (as root)", dockerd_binary(), test)?;
+    // Never dropped: the janitor clears up when this process has ended.
+    Some(SHARED.get_or_init(|| Docker::start_new(dockerd, &DockerOptions::default())))
+}
+
+impl Docker {
+    fn start_new(dockerd: PathBuf, options: &DockerOptions) -> Self {
+        let folder = tempfile::Builder::new().prefix("docker-").tempdir().expect("a folder for dockerd");
+        let folder = folder.keep();
+        let (range, bridge) = take_range();
+        let janitor = Janitor::start(&folder, &bridge, range);
+        fs::write(folder.join("daemon.json"), "{}").expect("dockerd's configuration");
+        let at = |name: &str| folder.join(name).display().to_string();
+        let data_root = match &options.data_root {
+            Some(data_root) => data_root.display().to_string(),
+            None => at("data"),
+        };
+        let mut arguments = vec![
+            // The machine's own configuration is for its own engine.
+            format!("--config-file={}", at("daemon.json")),
+            format!("--host=unix://{}", at("docker.sock")),
+            format!("--data-root={data_root}"),
+            format!("--exec-root={}", at("exec")),
+            format!("--pidfile={}", at("pid")),
+            format!("--bridge={bridge}"),
+            format!("--default-address-pool=base=10.{range}.128.0/17,size=24"),
+            format!("--cgroup-parent=/{}", cgroup(range)),
+            "--exec-opt=native.cgroupdriver=cgroupfs".into(),
+            // Packet filters and forwarding belong to the machine: two engines would share them.
+            "--iptables=false".into(),
+            "--ip-masq=false".into(),
+            "--ip-forward=false".into(),
+            "--log-level=warn".into(),
+        ];
+        if options.live_restore {
+            arguments.push("--live-restore".into());
+        }
+        arguments.extend(options.arguments.iter().cloned());
+        let docker = Self { dockerd, arguments, child: Mutex::new(None), folder, range, janitor };
+        docker.start();
+        docker
+    }
+
+    /// Where clients connect: `unix://…/docker.sock`.
+    pub fn url(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// The engine's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("docker.sock")
+    }
+
+    /// What the engine logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// The address of this machine on the engine's bridge: where containers reach it.
+    pub fn gateway(&self) -> String {
+        format!("10.{}.0.1", self.range)
+    }
+
+    /// Starts the engine, if it does not run, on what it had before; blocks until it answers.
+    ///
+    /// # Panics
+    ///
+    /// If it does not in time.
+    pub fn start(&self) {
+        self.spawn();
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !self.answers() {
+            if let Some(ended) = self.ended() {
+                panic!("dockerd ended ({ended}); its log:\n{}", self.log());
+            }
+            assert!(Instant::now() < deadline, "dockerd does not answer; its log:\n{}", self.log());
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Starts the engine, if it does not run, and does not wait for it.
+    ///
+    /// # Panics
+    ///
+    /// If its program cannot be run.
+    pub fn spawn(&self) {
+        let mut child = self.child();
+        if child.is_some() {
+            return;
+        }
+        let log = File::options().create(true).append(true).open(self.folder.join("log")).expect("its log");
+        let started = Command::new(&self.dockerd)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("its log"))
+            .stderr(log)
+            // A terminal's Ctrl-C is for the test; the janitor ends the engine.
+            .process_group(0)
+            .spawn();
+        *child = Some(
+            started.unwrap_or_else(|error| panic!("{} does not start: {error}", self.dockerd.display())),
+        );
+    }
+
+    /// Whether the engine answers.
+    pub fn answers(&self) -> bool {
+        self.try_call("GET", "/_ping", "", &[]).is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// Stops the engine as a service manager does, and waits for it. Its containers end with it,
+    /// unless it was started with `live_restore`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not stop in time.
+    pub fn stop(&self) {
+        let Some(mut child) = self.child().take() else { return };
+        signal(&child, Signal::CONT);
+        signal(&child, Signal::TERM);
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while child.try_wait().expect("dockerd's status").is_none() {
+            assert!(Instant::now() < deadline, "dockerd does not stop; its log:\n{}", self.log());
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Kills the engine, as a crash does. Its containers run on for now; the next start ends them,
+    /// unless it was started with `live_restore`.
+    pub fn kill(&self) {
+        if let Some(mut child) = self.child().take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        // The engine's containerd dies with it, a little later; a start meanwhile would rely on it.
+        let deadline = Instant::now() + START_TIMEOUT;
+        while self.containerd().is_some_and(|pid| test_kill_process(pid).is_ok()) {
+            assert!(Instant::now() < deadline, "containerd outlives its engine; the log:\n{}", self.log());
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// From now on connections to the engine are made, and nothing is answered.
+    ///
+    /// # Panics
+    ///
+    /// If the engine cannot be paused.
+    pub fn pause(&self) {
+        let child = self.child();
+        let Some(child) = &*child else { return };
+        signal(child, Signal::STOP);
+        // Its threads stop one after the other.
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !is_stopped(child.id()) {
+            assert!(Instant::now() < deadline, "dockerd does not pause");
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// It answers again, what was asked meanwhile first.
+    pub fn resume(&self) {
+        self.child().iter().for_each(|child| signal(child, Signal::CONT));
+    }
+
+    /// Takes the socket away from its path; the engine and its open connections go on.
+    pub fn hide_socket(&self) -> io::Result<()> {
+        fs::rename(self.socket(), self.folder.join("hidden.sock"))
+    }
+
+    /// Puts the socket back to its path.
+    pub fn show_socket(&self) -> io::Result<()> {
+        fs::rename(self.folder.join("hidden.sock"), self.socket())
+    }
+
+    /// Calls the engine's API: `path` is such as `/containers/json?all=true`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> DockerAnswer {
+        let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        self.try_call(method, path, "application/json", &bytes).unwrap_or_else(|error| {
+            panic!("dockerd does not answer {method} {path}: {error}\n{}", self.log())
+        })
+    }
+
+    /// The same; fails where the engine is not there.
+    pub fn try_call(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> io::Result<DockerAnswer> {
+        let mut stream = UnixStream::connect(self.socket())?;
+        stream.set_read_timeout(Some(CALL_TIMEOUT))?;
+        // HTTP/1.0: the answer comes whole and ends with the connection.
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nHost: docker\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )?;
+        // A refusal may come before the body is read.
+        let sent = stream.write_all(body);
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        match (sent, DockerAnswer::parse(&answer)) {
+            (_, Some(answer)) => Ok(answer),
+            (Err(error), None) => Err(error),
+            (Ok(()), None) => Err(io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer")),
+        }
+    }
+
+    /// Imports the test game as the image `name`, once for each of `tags`.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be built or the engine refuses it.
+    pub fn import_game(&self, name: &str, tags: &[&str]) {
+        self.import_game_with(name, tags, &[]);
+    }
+
+    /// The same, with Dockerfile instructions such as `ENV GAME_ARGS="--delay-ms 2000"`, or
+    /// `HEALTHCHECK --interval=100ms CMD ["/game", "--health"]`.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be built or the engine refuses it.
+    pub fn import_game_with(&self, name: &str, tags: &[&str], instructions: &[&str]) {
+        let archive = game_archive();
+        for tag in tags {
+            let answer = self.try_import(name, tag, instructions, archive);
+            let answer = answer.unwrap_or_else(|error| panic!("no answer to an import: {error}"));
+            assert!(
+                answer.is_success() && !answer.text().contains("\"error\""),
+                "{name}:{tag}: {}",
+                answer.text()
+            );
+        }
+    }
+
+    /// Imports `archive`, a tar of a file system, as `name`:`tag` whose entry point is [`GAME`].
+    pub fn try_import(
+        &self,
+        name: &str,
+        tag: &str,
+        instructions: &[&str],
+        archive: &[u8],
+    ) -> io::Result<DockerAnswer> {
+        let entry_point = format!(r#"ENTRYPOINT ["{GAME}"]"#);
+        let mut path = format!("/images/create?fromSrc=-&repo={}&tag={}", encoded(name), encoded(tag));
+        for instruction in std::iter::once(entry_point.as_str()).chain(instructions.iter().copied()) {
+            path.push_str("&changes=");
+            path.push_str(&encoded(instruction));
+        }
+        self.try_call("POST", &path, "application/x-tar", archive)
+    }
+
+    /// Creates a container and starts it, without Greenroom; gives its id.
+    ///
+    /// # Panics
+    ///
+    /// If the engine refuses it.
+    pub fn run(&self, run: &DockerRun) -> String {
+        let mut body = serde_json::json!({ "Image": run.image, "Cmd": run.arguments });
+        if let (Some(body), Some(more)) = (body.as_object_mut(), run.more.as_object()) {
+            body.extend(more.clone());
+        }
+        let path = match run.name {
+            "" => "/containers/create".to_owned(),
+            name => format!("/containers/create?name={}", encoded(name)),
+        };
+        let created = self.call("POST", &path, Some(&body));
+        assert_eq!(created.status, 201, "{}", created.text());
+        let id = created.json()["Id"].as_str().expect("its id").to_owned();
+        let started = self.call("POST", &format!("/containers/{id}/start"), None);
+        assert_eq!(started.status, 204, "{}", started.text());
+        id
+    }
+
+    /// All containers, those that have ended too, as `GET /containers/json` shows them.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn containers(&self) -> Vec<Value> {
+        let answer = self.call("GET", "/containers/json?all=true", None);
+        answer.json().as_array().cloned().unwrap_or_default()
+    }
+
+    /// A container as `GET /containers/{id}/json` shows it; null if there is none.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn inspect(&self, container: &str) -> Value {
+        let answer = self.call("GET", &format!("/containers/{container}/json"), None);
+        if answer.status == 200 { answer.json() } else { Value::Null }
+    }
+
+    /// Sends a container a signal, such as `KILL`; whether it was running.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn kill_container(&self, container: &str, signal: &str) -> bool {
+        self.call("POST", &format!("/containers/{container}/kill?signal={signal}"), None).is_success()
+    }
+
+    /// Removes a container by force; whether it was there.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn remove_container(&self, container: &str) -> bool {
+        self.call("DELETE", &format!("/containers/{container}?force=true"), None).is_success()
+    }
+
+    fn ended(&self) -> Option<std::process::ExitStatus> {
+        self.child().as_mut()?.try_wait().expect("dockerd's status")
+    }
+
+    fn containerd(&self) -> Option<Pid> {
+        let pid = fs::read_to_string(self.folder.join("exec/containerd/containerd.pid")).ok()?;
+        Pid::from_raw(pid.trim().parse().ok()?)
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        // The janitor waits for the engine's end, which only a parent that waits makes visible.
+        let child = self.child().take();
+        let reaper = child.map(|mut child| thread::spawn(move || child.wait()));
+        self.janitor.clear_up();
+        let _ = reaper.map(thread::JoinHandle::join);
+    }
+}
+
+impl DockerAnswer {
+    fn parse(answer: &[u8]) -> Option<Self> {
+        let head = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let status = std::str::from_utf8(&answer[..head]).ok()?.split(' ').nth(1)?.parse().ok()?;
+        Some(Self { status, body: answer[head + 4..].to_vec() })
+    }
+
+    /// Whether it is 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body as JSON; null if it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Clears up when its standard input ends: at the latest when this process does, however it ends.
+#[derive(Debug)]
+struct Janitor {
+    child: Child,
+    until: Option<ChildStdin>,
+}
+
+impl Janitor {
+    fn start(folder: &Path, bridge: &str, range: u8) -> Self {
+        let mut child = Command::new("sh")
+            .args(["-c", include_str!("docker_janitor.sh"), "docker-janitor"])
+            .arg(folder)
+            .args([bridge, &format!("10.{range}."), &cgroup(range)])
+            .stdin(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .expect("a shell");
+        let until = child.stdin.take();
+        Self { child, until }
+    }
+
+    fn clear_up(&mut self) {
+        drop(self.until.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The test game as a static program that needs nothing beside it; see `docker_game.rs` for its
+/// arguments. Compiled by the first test that wants it, and kept beside the test's own program.
+///
+/// # Panics
+///
+/// If it cannot be compiled.
+pub fn test_game() -> PathBuf {
+    const SOURCE: &str = include_str!("docker_game.rs");
+    let mut hasher = DefaultHasher::new();
+    SOURCE.hash(&mut hasher);
+    let this = env::current_exe().expect("the path of this program");
+    let beside = this.parent().expect("a folder with programs");
+    let program = beside.join(format!("docker-game-{:016x}", hasher.finish()));
+    if !program.is_file() {
+        // Renamed when it is complete: another test may look for it now.
+        let folder = tempfile::tempdir_in(beside).expect("a folder beside the programs");
+        let source = folder.path().join("game.rs");
+        fs::write(&source, SOURCE).expect("the game's source");
+        let compiled = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+            .args(["--edition=2024", "-Ctarget-feature=+crt-static", "-Copt-level=s", "-Cpanic=abort"])
+            .args(["-Cstrip=symbols", "-Ccodegen-units=1", "-o"])
+            .arg(folder.path().join("game"))
+            .arg(&source)
+            .output()
+            .expect("rustc, which compiles the test game");
+        assert!(compiled.status.success(), "rustc: {}", String::from_utf8_lossy(&compiled.stderr));
+        fs::rename(folder.path().join("game"), &program).expect("the game's program");
+    }
+    program
+}
+
+/// The test game alone in a tar, with an empty `/tmp`.
+fn game_archive() -> &'static [u8] {
+    static ARCHIVE: OnceLock<Vec<u8>> = OnceLock::new();
+    ARCHIVE.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::copy(test_game(), folder.path().join(GAME.trim_start_matches('/'))).expect("the game's program");
+        fs::create_dir(folder.path().join("tmp")).expect("a folder");
+        let archive = Command::new("tar")
+            .args(["--create", "--owner=0", "--group=0", "--mode=0755", "--directory"])
+            .arg(folder.path())
+            .arg(".")
+            .output()
+            .expect("tar");
+        assert!(archive.status.success(), "tar: {}", String::from_utf8_lossy(&archive.stderr));
+        archive.stdout
+    })
+}
+
+/// Takes a range of addresses that no other engine of a test has, with its bridge: that a link of a
+/// name can be made only once is what keeps it. Gives both.
+fn take_range() -> (u8, String) {
+    let start = std::process::id() % u32::from(RANGES.end - RANGES.start);
+    for offset in 0..RANGES.end - RANGES.start {
+        let range = RANGES.start + (start as u8 + offset) % (RANGES.end - RANGES.start);
+        let bridge = format!("grdocker{range}");
+        let address = format!("10.{range}.0.1/17");
+        if ip(&["link", "add", &bridge, "type", "bridge"]) {
+            assert!(ip(&["address", "add", &address, "dev", &bridge]), "{bridge} gets no address");
+            assert!(ip(&["link", "set", &bridge, "up"]), "{bridge} does not come up");
+            return (range, bridge);
+        }
+    }
+    panic!("no bridge can be made: `ip link add grdocker{} type bridge` fails", RANGES.start)
+}
+
+fn ip(arguments: &[&str]) -> bool {
+    Command::new("ip").args(arguments).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn cgroup(range: u8) -> String {
+    format!("greenroom-docker-{range}")
+}
+
+fn dockerd_binary() -> Option<PathBuf> {
+    in_path("dockerd").filter(|_| rustix::process::geteuid().is_root())
+}
+
+/// Whether every thread of the process is stopped by a signal.
+fn is_stopped(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut states = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    // The state comes behind the name, which may have anything in it.
+    states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+}
+
+fn signal(child: &Child, signal: Signal) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// For a query: everything but letters, digits and what never needs it.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
