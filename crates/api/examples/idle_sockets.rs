@@ -61,7 +61,7 @@ async fn serve(sockets: usize) -> Outcome {
         directory: Directory::open(DirectoryConfig::Embedded { path: path("now.db") }).await?,
         log: EventLog::open(EventLogConfig::Embedded { path: path("history.db") }).await?,
         storage: Storage::open(StorageConfig::Embedded { path: path("records.db") })?,
-        provider: Provider::open(ProviderConfig::Process(process)).await?,
+        provider: Provider::open(ProviderConfig::processes(process)).await?,
         settings,
         auth: AuthSettings::default(),
         access_key: None,

@@ -60,7 +60,7 @@ async fn serve() {
 async fn node(folder: &Path, is_empty: bool) -> Node {
     let (sender, settings) = watch::channel(Arc::new(settings(is_empty)));
     std::mem::forget(sender);
-    let provider = ProviderConfig::Process(ProcessConfig {
+    let provider = ProviderConfig::processes(ProcessConfig {
         servers_dir: folder.join("servers"),
         greenroom: std::env::current_exe().expect("our own path"),
         supervise_args: vec!["supervise".into()],

@@ -17,6 +17,9 @@ pub enum OpenError {
         /// What the system said.
         cause: std::io::Error,
     },
+    /// Two engines would be the same host.
+    #[error("there are two hosts named \"{0}\"; give one of them another name")]
+    HostTwice(HostId),
 }
 
 /// Why a game server was not started. Nothing of it is left, and the same start may be tried again.
@@ -61,6 +64,18 @@ pub enum StartError {
     /// The provider cannot start anything now.
     #[error("{0}")]
     Unavailable(String),
+    /// There is no such host, or no more.
+    #[error("there is no host \"{0}\" any more; it was taken out of the configuration")]
+    NoSuchHost(HostId),
+    /// The host cannot be reached. It may have started the server all the same; then that is ended
+    /// once the host is back.
+    #[error("the host \"{host}\" cannot be reached: {why}")]
+    Unreachable {
+        /// Which.
+        host: HostId,
+        /// What was seen, in words.
+        why: String,
+    },
 }
 
 impl StartError {
@@ -71,7 +86,9 @@ impl StartError {
             | Self::PortInUse(_)
             | Self::NoImage { .. }
             | Self::TooMany(_)
-            | Self::Unavailable(_) => true,
+            | Self::Unavailable(_)
+            | Self::NoSuchHost(_)
+            | Self::Unreachable { .. } => true,
             Self::CommandNotFound(_) | Self::Spawn(_) => false,
         }
     }

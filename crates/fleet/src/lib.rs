@@ -21,8 +21,8 @@ mod table;
 
 pub use error::{OpenError, ProviderError, StartError};
 pub use model::{
-    BoundPort, Exit, ExitCause, Launch, LogLine, LogQuery, LogStream, Observed, Phase, Program, Render,
-    StartSpec, Started, Usage,
+    BoundPort, Exit, ExitCause, HostState, HostStatus, Launch, LogLine, LogQuery, LogStream, Observed, Phase,
+    Program, Render, StartSpec, Started, Usage,
 };
 pub use process::ProcessConfig;
 pub use provider::{LogLines, Observations, Provider, ProviderConfig};

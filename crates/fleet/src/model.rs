@@ -130,6 +130,39 @@ pub struct Observed {
     pub is_paused: bool,
 }
 
+/// A host, as its engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostStatus {
+    /// Which.
+    pub id: HostId,
+    /// What runs game servers there, by its word in the configuration.
+    pub provider: &'static str,
+    /// Whether it can be asked.
+    pub state: HostState,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+    /// What its engine calls its version, once it was asked.
+    pub engine_version: Option<String>,
+    /// How many of our servers are alive there, or were when it was last seen.
+    pub running: u32,
+}
+
+/// Whether a host can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostState {
+    /// It answers.
+    Up,
+    /// It does not, or was not asked yet; the sentence says why. What ran there may still run.
+    Lost(String),
+}
+
+impl HostState {
+    /// Whether it answers.
+    pub const fn is_up(&self) -> bool {
+        matches!(self, Self::Up)
+    }
+}
+
 /// Where a game server is in its life. Never goes back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -175,7 +175,7 @@ impl Engines {
         let directory = Directory::open(DirectoryConfig::Embedded { path: data.directory_file() }).await?;
         let event_log = EventLog::open(EventLogConfig::Embedded { path: data.event_log_file() }).await?;
         let storage = Storage::open(StorageConfig::Embedded { path: data.storage_file() })?;
-        let provider = Provider::open(ProviderConfig::Process(ProcessConfig {
+        let provider = Provider::open(ProviderConfig::processes(ProcessConfig {
             servers_dir: data.servers_dir(),
             greenroom: own_path()?,
             supervise_args: vec!["supervise".into()],

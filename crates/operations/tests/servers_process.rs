@@ -83,7 +83,7 @@ impl Node {
             greenroom: program.clone(),
             supervise_args: vec!["supervise".to_owned()],
         };
-        let provider = Provider::open(ProviderConfig::Process(config)).await.unwrap();
+        let provider = Provider::open(ProviderConfig::processes(config)).await.unwrap();
         let path = folder.join("directory.sqlite");
         let directory = Directory::open(DirectoryConfig::Embedded { path }).await.unwrap();
         let storage = Storage::open(StorageConfig::Embedded { path: folder.join("records.sqlite") }).unwrap();

@@ -95,7 +95,7 @@ impl World {
             directory: Directory::open(DirectoryConfig::Embedded { path: path("now.db") }).await.unwrap(),
             log: EventLog::open(EventLogConfig::Embedded { path: path("history.db") }).await.unwrap(),
             storage: Storage::open(StorageConfig::Embedded { path: path("records.db") }).unwrap(),
-            provider: Provider::open(ProviderConfig::Process(process)).await.unwrap(),
+            provider: Provider::open(ProviderConfig::processes(process)).await.unwrap(),
             settings,
             auth: wish.auth,
             access_key: None,

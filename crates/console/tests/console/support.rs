@@ -77,7 +77,7 @@ impl Installation {
         let folder = tempfile::tempdir().unwrap();
         let game = GameId::new("skirmish").unwrap();
         let file = |name: &str| folder.path().join(name);
-        let provider = ProviderConfig::Process(ProcessConfig {
+        let provider = ProviderConfig::processes(ProcessConfig {
             servers_dir: file("servers"),
             greenroom: std::env::current_exe().unwrap(),
             supervise_args: SUPERVISE.map(String::from).into(),

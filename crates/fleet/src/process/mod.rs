@@ -11,7 +11,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use greenroom_protocol::ServerId;
+use greenroom_protocol::{ServerId, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -21,10 +21,11 @@ use crate::{
     folder::Folder,
     local_host,
     log_file::Tail,
-    model::{LogQuery, Observed, Phase, StartSpec, Started, Usage},
+    model::{HostState, HostStatus, LogQuery, Observed, Phase, StartSpec, Started, Usage},
     ports::PortLedger,
     procfs::{self, Identity, Stat},
     provider::{Engine, LogSource, ObservationSource},
+    supervise,
     table::{self, Table, wait_for},
 };
 
@@ -45,6 +46,7 @@ pub(crate) struct ProcessEngine(Arc<Host>);
 /// What the tasks of the engine share.
 struct Host {
     config: ProcessConfig,
+    opened_at: Timestamp,
     table: Table<Own>,
     ports: PortLedger,
     /// Starts under way: waited for at shutdown, so that none is left half made.
@@ -79,6 +81,7 @@ impl ProcessEngine {
             .map_err(|cause| OpenError::Folder { folder, cause })?;
         let host = Arc::new(Host {
             config,
+            opened_at: supervise::now(),
             table: Table::new(local_host()),
             ports,
             starts: TaskTracker::new(),
@@ -99,6 +102,21 @@ impl Drop for ProcessEngine {
 
 #[async_trait]
 impl Engine for ProcessEngine {
+    fn status(&self) -> HostStatus {
+        HostStatus {
+            id: local_host(),
+            provider: "process",
+            state: HostState::Up,
+            since: self.0.opened_at,
+            engine_version: None,
+            running: self.0.table.alive() as u32,
+        }
+    }
+
+    fn knows(&self, id: &ServerId) -> bool {
+        self.0.table.get(id).is_some()
+    }
+
     async fn start(&self, spec: StartSpec) -> Result<Started, StartError> {
         let host = &self.0;
         if host.cancel.is_cancelled() || host.starts.is_closed() {

@@ -239,7 +239,7 @@ async fn a_folder_that_cannot_be_used_is_said_when_it_is_opened() {
         greenroom: "/no/such/program".into(),
         supervise_args: Vec::new(),
     };
-    let error = Provider::open(ProviderConfig::Process(config)).await.err().unwrap();
+    let error = Provider::open(ProviderConfig::processes(config)).await.err().unwrap();
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
 }
 
@@ -252,7 +252,7 @@ async fn a_supervisor_that_does_not_come_up_is_told_with_its_words() {
         supervise_args: vec!["-c".into(), "echo no luck today >&2; exit 1".into()],
     };
     for (program, says) in [("/bin/sh", "no luck today"), ("/no/such/program", "does not run")] {
-        let provider = Provider::open(ProviderConfig::Process(config(program))).await.unwrap();
+        let provider = Provider::open(ProviderConfig::processes(config(program))).await.unwrap();
         let error = provider.start(game("s1", &["wait"])).await.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
         assert!(provider.list().await.unwrap().is_empty());

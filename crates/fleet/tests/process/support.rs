@@ -165,7 +165,7 @@ async fn open(folder: &Path) -> Provider {
         greenroom: env!("CARGO_BIN_EXE_fleet-test-supervisor").into(),
         supervise_args: vec!["supervise".into()],
     };
-    Provider::open(ProviderConfig::Process(config)).await.unwrap()
+    Provider::open(ProviderConfig::processes(config)).await.unwrap()
 }
 
 pub(crate) fn server(id: &str) -> ServerId {

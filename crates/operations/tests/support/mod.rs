@@ -66,7 +66,7 @@ impl TestNode {
     pub(crate) async fn start_on(folder: &Path, lobby: LobbySettings, directory: Directory) -> Self {
         let log = EventLog::open(EventLogConfig::Embedded { path: folder.join("history.db") }).await.unwrap();
         let storage = Storage::open(StorageConfig::Embedded { path: folder.join("records.db") }).unwrap();
-        let provider = Provider::open(ProviderConfig::Process(ProcessConfig {
+        let provider = Provider::open(ProviderConfig::processes(ProcessConfig {
             servers_dir: folder.join("servers"),
             greenroom: "/nonexistent/greenroom".into(),
             supervise_args: vec!["supervise".into()],
