@@ -10,6 +10,7 @@
 pub mod docker;
 pub mod error;
 mod folder;
+pub mod images;
 mod log_file;
 pub mod model;
 mod ports;
