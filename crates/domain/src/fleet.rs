@@ -5,7 +5,7 @@ use greenroom_protocol::{BuildId, RegionId, Timestamp};
 
 use crate::{
     server::{Server, ServerState, backoff, is_due},
-    settings::FleetSettings,
+    settings::{Connection, FleetSettings},
 };
 
 pub mod demand;
@@ -42,7 +42,7 @@ pub struct Demand<'a> {
     /// Where it must run.
     pub region: &'a RegionId,
     /// Whether one that was started without knowing of this allocation will do. Not if the
-    /// command is given the player's title.
+    /// command is given the player's title, or whether it is listed.
     pub warm_fits: bool,
 }
 
@@ -285,6 +285,9 @@ pub fn build_of(fleet: &FleetSettings, version: &str) -> BuildId {
     digest.texts(fleet.environment.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
     digest.text(fleet.working_dir.as_deref().unwrap_or_default());
     digest.text(&format!("{:?} {:?} {:?} {:?}", fleet.provider, fleet.ports, fleet.ready, fleet.limits));
+    if fleet.connection != Connection::Ports {
+        digest.text(&format!("{:?}", fleet.connection));
+    }
     digest.text(version);
     let text = format!("{:032x}", digest.0);
     BuildId::new(&text).unwrap_or_else(|_| unreachable!("{text} has the form of an id"))
@@ -293,6 +296,11 @@ pub fn build_of(fleet: &FleetSettings, version: &str) -> BuildId {
 /// Whether the program is told the player's title, so that a warm server cannot have it.
 pub fn takes_title(fleet: &FleetSettings) -> bool {
     fleet.command.iter().chain(fleet.environment.values()).any(|text| text.contains("{title}"))
+}
+
+/// Whether the program is told that the server browser shows it, so that a warm server cannot know.
+pub fn takes_listed(fleet: &FleetSettings) -> bool {
+    fleet.command.iter().chain(fleet.environment.values()).any(|text| text.contains("{if listed}"))
 }
 
 struct Digest(u128);

@@ -10,3 +10,4 @@ pub mod settings;
 pub mod template;
 pub mod text;
 pub mod versions;
+pub mod traefik;

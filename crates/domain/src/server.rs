@@ -37,6 +37,9 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// Characters of generated ids and names: lower case without look-alikes.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
+/// Characters of codes: upper case without look-alikes.
+const CODE_ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
 /// Why a server was started. A warm one that is given to an allocation stays `Warm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,6 +73,13 @@ pub struct ServerPort {
     /// Its number inside the container, where that is another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner: Option<u16>,
+}
+
+impl ServerPort {
+    /// The number that the program binds: the inner one, where there is one.
+    pub fn bound(&self) -> u16 {
+        self.inner.unwrap_or(self.port)
+    }
 }
 
 /// Whom a server was given to.
@@ -417,13 +427,19 @@ pub fn instance_of(id: &ServerId, tries: u32) -> ServerId {
 
 /// A new server's id.
 pub fn new_id(rng: &mut impl Rng) -> ServerId {
-    let text = letters(rng, 16);
+    let text = letters(ALPHABET, rng, 16);
     ServerId::new(&text).unwrap_or_else(|_| unreachable!("{text} has the form of an id"))
 }
 
 /// A new server's name: `<game>-<6 characters>`. The caller makes sure that no running one has it.
 pub fn new_name(game: &GameId, rng: &mut impl Rng) -> String {
-    format!("{game}-{}", letters(rng, 6))
+    format!("{game}-{}", letters(ALPHABET, rng, 6))
+}
+
+/// A new server's code: upper-case letters and 2–9 without look-alikes, at least one character. The
+/// caller makes sure that no living one of the game has it.
+pub fn new_code(length: u32, rng: &mut impl Rng) -> String {
+    letters(CODE_ALPHABET, rng, length.max(1) as usize)
 }
 
 /// The pause after `failures` failures in a row: none, then [`BACKOFF_MIN`], doubling up to [`BACKOFF_MAX`].
@@ -441,6 +457,6 @@ pub fn is_due(due: Timestamp, now: Timestamp) -> bool {
     due <= now || due > now.after(BACKOFF_MAX)
 }
 
-fn letters(rng: &mut impl Rng, count: usize) -> String {
-    (0..count).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
+fn letters(alphabet: &[u8; 32], rng: &mut impl Rng, count: usize) -> String {
+    (0..count).map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())])).collect()
 }

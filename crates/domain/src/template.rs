@@ -9,10 +9,24 @@
 //! | `{name}` | the server's unique name |
 //! | `{title}` | the text that a player gave it, else its name; never begins an option |
 //! | `{id}` | the server's id |
+//! | `{code}` | its code in paths; empty where its game's connection has none |
 //! | `{version}` | the version of the build |
 //! | `{public_address}` | the address that players reach it at |
 //! | `{region}` | its region; empty where the game has none |
 //! | `{{`, `}}` | `{`, `}` |
+//!
+//! `{port}` is the number that the program binds: in a container, the inner one.
+//!
+//! A template may begin with conditions. Where one of them does not hold, the whole argument or
+//! variable is left out; where all hold, it is the rest:
+//!
+//! | written | holds |
+//! | --- | --- |
+//! | `{if listed}` | where the server browser shows the server |
+//! | `{if code}` | where it has a code |
+//!
+//! So `["--game-id", "{code}"]` for servers with a code alone is `["{if code}--game-id",
+//! "{if code}{code}"]`.
 //!
 //! Each template is one argument or one value: nothing is split at spaces and no shell reads it.
 
@@ -23,8 +37,9 @@ use crate::{server::ServerPort, settings::PortSettings, text};
 /// Longest template, in bytes.
 pub const TEMPLATE_BYTES_MAX: usize = 4096;
 
-const KNOWN: &str = "{greenroom}, {port}, {port:<name>}, {port:<name>+<n>}, {name}, {title}, {id}, {version}, \
-                     {public_address} and {region}; a brace itself is written twice";
+const KNOWN: &str = "{greenroom}, {port}, {port:<name>}, {port:<name>+<n>}, {name}, {title}, {id}, {code}, {version}, \
+                     {public_address} and {region}, and at the beginning {if listed} and {if code}; a brace \
+                     itself is written twice";
 
 /// What is wrong with a template. The sentence is for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +59,12 @@ pub enum TemplateError {
     /// A placeholder that does not exist.
     #[error("{{{0}}} is no placeholder; there are {KNOWN}")]
     Unknown(String),
+    /// A condition that does not exist.
+    #[error("{{{0}}} is no condition; there are {{if listed}} and {{if code}}")]
+    UnknownCondition(String),
+    /// A condition behind something else.
+    #[error("{{{0}}} stands behind other text; a condition is for the whole, and stands at its beginning")]
+    LateCondition(String),
     /// A port that the fleet does not have.
     #[error("{{{placeholder}}} is no port of this fleet; its ports are: {ports}")]
     UnknownPort {
@@ -65,7 +86,15 @@ pub enum TemplateError {
 /// A template that was read: it has no unknown placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
+    conditions: Vec<Condition>,
     parts: Vec<Part>,
+}
+
+/// What must hold for the template to be there at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Listed,
+    Code,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +105,7 @@ enum Part {
     Name,
     Title,
     Id,
+    Code,
     Version,
     PublicAddress,
     Region,
@@ -99,6 +129,10 @@ pub struct Values<'a> {
     pub title: Option<&'a str>,
     /// The server's id.
     pub id: &'a str,
+    /// Its code in paths, if it has one.
+    pub code: Option<&'a str>,
+    /// Whether the server browser shows it.
+    pub is_listed: bool,
     /// The version of the build.
     pub version: &'a str,
     /// The address that players reach it at.
@@ -123,6 +157,7 @@ impl Template {
         if text.contains('\0') {
             return Err(TemplateError::Nul);
         }
+        let mut conditions = Vec::new();
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
@@ -137,18 +172,25 @@ impl Template {
                 return Err(TemplateError::Unopened(at));
             } else {
                 let (inside, behind) = after.split_once('}').ok_or(TemplateError::Unclosed(at))?;
+                rest = behind;
+                if let Some(what) = inside.strip_prefix("if ") {
+                    if !(parts.is_empty() && plain.is_empty()) {
+                        return Err(TemplateError::LateCondition(shortened(inside)));
+                    }
+                    conditions.push(condition(what, inside)?);
+                    continue;
+                }
                 if !plain.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut plain)));
                 }
                 parts.push(placeholder(inside)?);
-                rest = behind;
             }
         }
         plain.push_str(rest);
         if !plain.is_empty() {
             parts.push(Part::Text(plain));
         }
-        Ok(Self { parts })
+        Ok(Self { conditions, parts })
     }
 
     /// Whether every port in it is one of the fleet's.
@@ -172,9 +214,17 @@ impl Template {
         Ok(())
     }
 
-    /// The argument or value for one server. A port that the server was not given, which
-    /// [`Self::check_ports`] excludes, is an error and never an empty text.
-    pub fn render(&self, values: &Values<'_>) -> Result<String, TemplateError> {
+    /// The argument or value for one server; `None` where a condition does not hold, and it is left
+    /// out. A port that the server was not given, which [`Self::check_ports`] excludes, is an error
+    /// and never an empty text.
+    pub fn render(&self, values: &Values<'_>) -> Result<Option<String>, TemplateError> {
+        let holds = |condition: &Condition| match condition {
+            Condition::Listed => values.is_listed,
+            Condition::Code => values.code.is_some(),
+        };
+        if !self.conditions.iter().all(holds) {
+            return Ok(None);
+        }
         let mut rendered = String::new();
         for part in &self.parts {
             match part {
@@ -190,12 +240,21 @@ impl Template {
                     rendered.push_str(title.as_deref().unwrap_or(values.name));
                 }
                 Part::Id => rendered.push_str(values.id),
+                Part::Code => rendered.push_str(values.code.unwrap_or_default()),
                 Part::Version => rendered.push_str(values.version),
                 Part::PublicAddress => rendered.push_str(values.public_address),
                 Part::Region => rendered.push_str(values.region),
             }
         }
-        Ok(rendered)
+        Ok(Some(rendered))
+    }
+}
+
+fn condition(what: &str, inside: &str) -> Result<Condition, TemplateError> {
+    match what {
+        "listed" => Ok(Condition::Listed),
+        "code" => Ok(Condition::Code),
+        _ => Err(TemplateError::UnknownCondition(shortened(inside))),
     }
 }
 
@@ -205,6 +264,7 @@ fn placeholder(inside: &str) -> Result<Part, TemplateError> {
         "name" => Part::Name,
         "title" => Part::Title,
         "id" => Part::Id,
+        "code" => Part::Code,
         "version" => Part::Version,
         "public_address" => Part::PublicAddress,
         "region" => Part::Region,
@@ -252,7 +312,7 @@ impl PortReference {
         let beyond =
             || TemplateError::PortBeyondCount { placeholder: self.to_string(), count: port.count.max(1) };
         let within = Some(self.offset).filter(|offset| *offset < port.count.max(1));
-        within.and_then(|offset| port.port.checked_add(offset)).ok_or_else(beyond)
+        within.and_then(|offset| port.bound().checked_add(offset)).ok_or_else(beyond)
     }
 }
 

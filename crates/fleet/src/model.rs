@@ -74,6 +74,9 @@ pub enum Program {
         settings: Box<ContainerSettings>,
         /// Further labels, for other programs that look at the engine.
         labels: Labels,
+        /// Whether its ports are published on the host. If not, each has its inner number alone
+        /// ([`BoundPort::port`] is that one), and none of [`StartSpec::port_range`] is taken.
+        is_published: bool,
     },
     /// A server that another host is asked for.
     Remote {

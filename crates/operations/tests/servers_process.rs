@@ -188,6 +188,7 @@ fn ask(key: &str, version: Option<&str>) -> AllocateRequest {
         game: GameId::new("echo").unwrap(),
         region: None,
         title: None,
+        listed: false,
         version: version.map(str::to_owned),
         payload: Some("the payload".to_owned()),
         idempotency: Some(key.to_owned()),

@@ -174,6 +174,12 @@ pub struct ServerView {
     pub id: ServerId,
     /// Unique for ever.
     pub name: String,
+    /// The text that a player gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Its name in paths, where players reach it through Traefik or the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// Whose it is.
     pub game: GameId,
     /// How far it is.

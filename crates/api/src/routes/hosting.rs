@@ -76,6 +76,7 @@ pub(crate) async fn allocate(
         game: game.id().clone(),
         region: asked.region,
         title: None,
+        listed: false,
         version: None,
         payload: asked.payload,
         idempotency: header_text(&headers, "idempotency-key")?.map(str::to_owned),

@@ -28,6 +28,7 @@ async fn a_server_is_seen_read_and_stopped() {
         game: installation.game.clone(),
         region: None,
         title: Some("Ada's <game>".into()),
+        listed: false,
         version: None,
         payload: Some("x".repeat(2_000)),
         idempotency: None,

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     server::{Allocation, Birth, Exit, ExitCause, Purpose, Seen, Step, StopReason},
-    settings::{PortProtocol, PortSettings, ProviderSettings, Readiness, ServerLimits, WarmPayload},
+    settings::{
+        GatewaySettings, PortProtocol, PortSettings, ProviderSettings, Readiness, ServerLimits, WarmPayload,
+    },
 };
 
 fn at(ms: i64) -> Timestamp {
@@ -257,6 +259,12 @@ fn a_build_is_what_shapes_the_process() {
     assert_ne!(build_of(&same, "1"), build_of(&same, "2"));
     let glued = FleetSettings { command: vec!["game--port".into(), "{port}".into()], ..fleet() };
     assert_ne!(build_of(&same, "1"), build_of(&glued, "1"));
+    let gateway = Connection::Gateway(GatewaySettings::default());
+    let behind_gateway = FleetSettings { connection: gateway, ..fleet() };
+    assert_ne!(build_of(&same, "1"), build_of(&behind_gateway, "1"));
+    assert!(!takes_listed(&same));
+    let listed = FleetSettings { command: vec!["game".into(), "{if listed}--list".into()], ..fleet() };
+    assert!(takes_listed(&listed));
     assert!(!takes_title(&same));
     assert!(takes_title(&FleetSettings { command: vec!["game".into(), "--t={title}".into()], ..fleet() }));
 }

@@ -62,6 +62,18 @@ fn committed(step: Step) -> Server {
 }
 
 #[test]
+fn a_code_has_its_length_and_no_look_alikes() {
+    let mut rng = StdRng::seed_from_u64(7);
+    let fits = |b: u8| (b.is_ascii_uppercase() && b != b'I' && b != b'O') || (b'2'..=b'9').contains(&b);
+    for length in [1, 4, 12] {
+        let code = new_code(length, &mut rng);
+        assert_eq!(code.len(), length as usize);
+        assert!(code.bytes().all(fits), "{code}");
+    }
+    assert_eq!(new_code(0, &mut rng).len(), 1);
+}
+
+#[test]
 fn a_cold_start_is_told_its_payload_before_it_counts_as_allocated() {
     let server = cold();
     assert_eq!(server.next(&Seen::Missing, 3, at(1)), Step::Start);

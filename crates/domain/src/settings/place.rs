@@ -158,12 +158,34 @@ pub struct TraefikSettings {
     pub code_length: u32,
 }
 
+impl Default for TraefikSettings {
+    fn default() -> Self {
+        Self {
+            network: None,
+            host: None,
+            entry_point: "websecure".into(),
+            tls: true,
+            port: 31400,
+            code_length: CODE_LENGTH_DEFAULT,
+        }
+    }
+}
+
 /// How Greenroom passes players on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GatewaySettings {
     /// Letters of a server's code.
     pub code_length: u32,
 }
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self { code_length: CODE_LENGTH_DEFAULT }
+    }
+}
+
+/// Letters of a server's code unless set.
+const CODE_LENGTH_DEFAULT: u32 = 4;
 
 /// Labels of containers, by name.
 pub type Labels = BTreeMap<String, String>;

@@ -26,12 +26,18 @@ fn settings() -> Vec<PortSettings> {
 }
 
 fn render(template: &str, title: Option<&str>) -> String {
+    render_as(template, title, Some("AB3D"), false).unwrap()
+}
+
+fn render_as(template: &str, title: Option<&str>, code: Option<&str>, is_listed: bool) -> Option<String> {
     let ports = ports();
     let values = Values {
         greenroom: "/usr/bin/greenroom",
         name: "skirmish-abc",
         title,
         id: "s1",
+        code,
+        is_listed,
         version: "1.2",
         public_address: "203.0.113.7",
         region: "eu",
@@ -42,10 +48,43 @@ fn render(template: &str, title: Option<&str>) -> String {
 
 #[test]
 fn every_placeholder_becomes_its_value() {
-    let all = "{greenroom} {port} {port:default} {port:game} {port:game+1} {name} {id} {version} \
+    let all = "{greenroom} {port} {port:default} {port:game} {port:game+1} {name} {id} {code} {version} \
                {public_address} {region}";
-    let expected = "/usr/bin/greenroom 7000 7000 7010 7011 skirmish-abc s1 1.2 203.0.113.7 eu";
+    let expected = "/usr/bin/greenroom 7000 7000 7010 7011 skirmish-abc s1 AB3D 1.2 203.0.113.7 eu";
     assert_eq!(render(all, None), expected);
+}
+
+#[test]
+fn a_condition_that_does_not_hold_leaves_the_whole_out() {
+    let with = |template, code, is_listed| render_as(template, None, code, is_listed);
+    assert_eq!(with("{if listed}--list", None, true).as_deref(), Some("--list"));
+    assert_eq!(with("{if listed}--list", Some("AB3D"), false), None);
+    assert_eq!(with("{if code}--game-id={code}", Some("AB3D"), false).as_deref(), Some("--game-id=AB3D"));
+    assert_eq!(with("{if code}--game-id={code}", None, true), None);
+    assert_eq!(with("{if code}{if listed}x", Some("AB3D"), true).as_deref(), Some("x"));
+    assert_eq!(with("{if code}{if listed}x", Some("AB3D"), false), None);
+    assert_eq!(with("{if code}", Some("AB3D"), false).as_deref(), Some(""));
+    assert_eq!(with("{code}", None, false).as_deref(), Some(""));
+}
+
+#[test]
+fn the_port_is_the_one_inside() {
+    let mut ports = ports();
+    ports[1].inner = Some(31400);
+    let values = Values {
+        greenroom: "",
+        name: "",
+        title: None,
+        id: "",
+        code: None,
+        is_listed: false,
+        version: "",
+        public_address: "",
+        region: "",
+        ports: &ports,
+    };
+    let rendered = Template::parse("{port} {port:game} {port:game+2}").unwrap().render(&values).unwrap();
+    assert_eq!(rendered.as_deref(), Some("7000 31400 31402"));
 }
 
 #[test]
@@ -78,6 +117,11 @@ fn what_is_wrong_is_named() {
     assert_eq!(error("{port:a+}"), TemplateError::Unknown("port:a+".into()));
     assert_eq!(error("{port:a+99999}"), TemplateError::Unknown("port:a+99999".into()));
     assert_eq!(error("{portal}"), TemplateError::Unknown("portal".into()));
+    assert_eq!(error("{if new}"), TemplateError::UnknownCondition("if new".into()));
+    assert_eq!(error("{if }"), TemplateError::UnknownCondition("if ".into()));
+    assert_eq!(error("{if}"), TemplateError::Unknown("if".into()));
+    assert_eq!(error("-{if code}"), TemplateError::LateCondition("if code".into()));
+    assert_eq!(error("{id}{if listed}"), TemplateError::LateCondition("if listed".into()));
     assert_eq!(error("ab{port"), TemplateError::Unclosed(2));
     assert_eq!(error("{port}}"), TemplateError::Unopened(6));
     assert_eq!(error("\0"), TemplateError::Nul);
@@ -107,6 +151,17 @@ proptest! {
     fn escaped_text_comes_out_as_it_was(text in "[^\\x00]{0,200}") {
         let escaped = text.replace('{', "{{").replace('}', "}}");
         prop_assert_eq!(render(&escaped, None), text);
+    }
+
+    #[test]
+    fn a_condition_changes_nothing_of_the_rest(
+        text in "[^\\x00]{0,100}", code in proptest::option::of("[A-Z2-9]{4}"), is_listed: bool,
+    ) {
+        let escaped = text.replace('{', "{{").replace('}', "}}");
+        let listed = render_as(&format!("{{if listed}}{escaped}"), None, code.as_deref(), is_listed);
+        prop_assert_eq!(listed, is_listed.then(|| text.clone()));
+        let coded = render_as(&format!("{{if code}}{escaped}"), None, code.as_deref(), is_listed);
+        prop_assert_eq!(coded, code.is_some().then(|| text.clone()));
     }
 
     #[test]

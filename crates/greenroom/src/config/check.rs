@@ -9,7 +9,7 @@ use std::{
 
 use greenroom_domain::{
     settings::{
-        Connection, EventLimits, FleetSettings, GameSettings, LobbySettings, PortSettings, ProviderSettings,
+        EventLimits, FleetSettings, GameSettings, LobbySettings, PortSettings, ProviderSettings,
         ServerLimits, Settings, StudioSettings, WarmPayload,
     },
     template::{self, Template},
@@ -23,6 +23,8 @@ use super::{
     sections::{Auth, Fleet, Game, Limits, Lobby, Log, Port, Root, Studio, TrustedProxies},
     value::ProviderKind,
 };
+
+mod connection;
 
 /// Most members that a lobby may be set to have.
 const LOBBY_MEMBERS_MAX: u32 = 1000;
@@ -58,8 +60,10 @@ pub(super) fn check(context: &mut Context, root: &Root) {
     }
     let mut hosts = BTreeMap::new();
     let mut fixed = BTreeMap::new();
+    let mut slugs = BTreeMap::new();
     for (id, game) in &root.games {
         let path = format!("games.{id}");
+        taken(context, &mut slugs, slug(id, game).to_owned(), &join(&path, "slug"), id);
         self::game(context, &path, game, root);
         for host in &game.hosts {
             taken(context, &mut hosts, host.to_ascii_lowercase(), &join(&path, "hosts"), id);
@@ -87,7 +91,7 @@ pub(super) fn settings(root: &Root, listen: SocketAddr) -> Settings {
             id: id.clone(),
             studio: game.studio.clone(),
             hosts: game.hosts.clone(),
-            slug: id.to_string(),
+            slug: slug(id, game).to_owned(),
             lobby: LobbySettings {
                 team_size: game.lobby.team_size,
                 members_max: game.lobby.members_max,
@@ -123,7 +127,7 @@ fn fleet_settings(fleet: &Fleet) -> FleetSettings {
         provider: match fleet.provider {
             ProviderKind::Process => ProviderSettings::Process,
         },
-        connection: Connection::Ports,
+        connection: connection::settings(fleet),
         command: fleet.command.clone(),
         environment: fleet.environment.clone(),
         working_dir: fleet.working_dir.clone(),
@@ -159,6 +163,11 @@ fn port_settings(port: &Port) -> PortSettings {
         fixed: port.fixed,
         inner: None,
     }
+}
+
+/// The game's name in paths.
+fn slug<'a>(id: &'a GameId, game: &'a Game) -> &'a str {
+    game.slug.as_deref().unwrap_or(id.as_str())
 }
 
 fn log(context: &mut Context, log: &Log) {
@@ -241,6 +250,9 @@ fn game(context: &mut Context, path: &str, game: &Game, root: &Root) {
             context.error(join(path, "hosts"), sentence);
         }
     }
+    if let Some(slug) = &game.slug {
+        connection::slug(context, &join(path, "slug"), slug);
+    }
     lobby(context, &join(path, "lobby"), &game.lobby);
     if let Some(fleet) = &game.fleet {
         self::fleet(context, &join(path, "fleet"), fleet, root);
@@ -258,6 +270,7 @@ fn lobby(context: &mut Context, path: &str, lobby: &Lobby) {
 
 fn fleet(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {
     commands(context, path, fleet);
+    connection::check(context, path, fleet);
     ports(context, path, fleet, root);
     pool(context, path, fleet);
     between(context, &join(path, "running_max"), fleet.running_max, 1..=SERVERS_RUNNING_MAX);

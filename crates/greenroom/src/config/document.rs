@@ -79,20 +79,22 @@ fn example_below(out: &mut String, path: &str, table: &TableKey, values: &Table)
     if table.shape == Shape::ById {
         for (id, values) in below.into_iter().flatten() {
             if let Some(values) = values.as_table() {
-                header(out, &join(&path, id), &table.section);
+                header(out, &join(&path, id), &table.section, true);
                 example_of(out, &join(&path, id), &table.section, values);
             }
         }
     } else {
-        header(out, &path, &table.section);
+        // What is off unless it is there must not be there.
+        let is_there = below.is_some() || table.shape != Shape::Optional;
+        header(out, &path, &table.section, is_there);
         example_of(out, &path, &table.section, below.unwrap_or(&Table::new()));
     }
 }
 
-fn header(out: &mut String, path: &str, section: &Description) {
+fn header(out: &mut String, path: &str, section: &Description, is_there: bool) {
     out.push('\n');
     comment(out, section.doc);
-    let _ = writeln!(out, "[{path}]");
+    let _ = writeln!(out, "{}[{path}]", if is_there { "" } else { "# " });
 }
 
 /// The documentation as comments, broken anew at the longest line.

@@ -8,7 +8,7 @@ use greenroom_protocol::{GameId, RegionId, StudioId};
 
 use super::{
     reader::section_of,
-    value::{Bytes, LogFormat, ProviderKind, Rate},
+    value::{Bytes, ConnectionKind, LogFormat, ProviderKind, Rate},
 };
 
 section_of! {
@@ -153,6 +153,9 @@ section_of! {
         studio: StudioId = required;
         /// Host names whose requests mean this game where a path names none.
         hosts: Vec<String> = [];
+        /// Its name in the addresses of its servers, `/games/SLUG/CODE/`, where players reach these through
+        /// Traefik or the gateway. Its id unless set.
+        slug: Option<String> = none;
     }
     below {
         lobby: Lobby;
@@ -179,10 +182,15 @@ section_of! {
     Fleet {
         /// What starts them: processes on this machine.
         provider: ProviderKind = "process";
+        /// How players reach them: "ports" at the host's address and a port of their own, "traefik" through a
+        /// Traefik that is told of each, "gateway" through Greenroom itself. With the latter two each server has a
+        /// code of a few letters instead of a port, and is at `/games/SLUG/CODE/`.
+        connection: ConnectionKind = "ports";
         /// The program and its arguments, one text each; no shell is between. In them, `{port}` and
         /// `{port:<name>}` are ports, `{name}` is the server's unique name, `{title}` the players' text for it,
-        /// `{id}` its id, `{version}` the version below, `{public_address}` the address above, `{region}` its
-        /// region, `{greenroom}` Greenroom's own program.
+        /// `{id}` its id, `{code}` its code, `{version}` its version, `{public_address}` the address above,
+        /// `{region}` its region, `{greenroom}` Greenroom's own program. An argument that begins with
+        /// `{if listed}` or `{if code}` is left out where the server is not in the server browser, or has no code.
         command: Vec<String> = required;
         /// Further environment, with the same `{…}`. Beside it a server has PATH, HOME, LANG and GREENROOM_…,
         /// and nothing else.
@@ -221,8 +229,36 @@ section_of! {
         ended_keep: Duration = "1d";
     }
     below {
+        traefik: Option<Traefik>;
+        gateway: Option<Gateway>;
         ports: Vec<Port>;
         limits: ServerLimits;
+    }
+}
+
+section_of! {
+    /// The Traefik that players come through. Only with `connection = "traefik"`.
+    Traefik {
+        /// The Docker network that it shares with the servers' containers. Unset: the containers' own.
+        network: Option<String> = none;
+        /// The host name that its rules ask for. Unset: any.
+        host: Option<String> = none;
+        /// Its entry point.
+        entry_point: String = "websecure";
+        /// Whether its routes are for TLS.
+        tls: bool = true;
+        /// The port in the container that it goes to. No port of the host is taken.
+        port: u16 = 31400;
+        /// How many letters a server's code has.
+        code_length: u32 = 4;
+    }
+}
+
+section_of! {
+    /// Greenroom's own gateway to the servers. Only with `connection = "gateway"`.
+    Gateway {
+        /// How many letters a server's code has.
+        code_length: u32 = 4;
     }
 }
 

@@ -261,3 +261,63 @@ fn the_example_loads_as_the_default_does() {
     let default = parsed(DEFAULT, []);
     assert_eq!(format!("{:?}", example.root), format!("{:?}", default.root));
 }
+
+#[test]
+fn players_reach_servers_by_ports_unless_told_otherwise() {
+    use greenroom_domain::settings::{Connection, GatewaySettings, TraefikSettings};
+
+    let connection = |text: &str| {
+        let settings = parsed(text, []).settings("127.0.0.1:4700".parse().unwrap());
+        let game = &settings.games[&GameId::new("skirmish").unwrap()];
+        (game.slug.clone(), game.fleet.as_ref().unwrap().connection.clone())
+    };
+    assert_eq!(connection(DEFAULT), ("skirmish".into(), Connection::Ports));
+    let traefik = Connection::Traefik(TraefikSettings::default());
+    assert_eq!(connection(&fleet("connection = \"traefik\"")).1, traefik);
+    let gateway = Connection::Gateway(GatewaySettings { code_length: 4 });
+    assert_eq!(connection(&fleet("connection = \"gateway\"")).1, gateway);
+    let longer = fleet("connection = \"gateway\"\ngateway = { code_length = 12 }");
+    assert_eq!(connection(&longer).1, Connection::Gateway(GatewaySettings { code_length: 12 }));
+    let all = fleet(
+        "connection = \"traefik\"\n[games.skirmish.fleet.traefik]\nnetwork = \"web\"\nhost = \"play.example\"\n\
+         entry_point = \"web\"\ntls = false\nport = 9000\ncode_length = 5",
+    );
+    let settings = TraefikSettings {
+        network: Some("web".into()),
+        host: Some("play.example".into()),
+        entry_point: "web".into(),
+        tls: false,
+        port: 9000,
+        code_length: 5,
+    };
+    assert_eq!(connection(&all).1, Connection::Traefik(settings));
+    let named = DEFAULT.replace("studio = \"demo\"", "studio = \"demo\"\nslug = \"Fun-Game\"");
+    assert_eq!(connection(&named).0, "Fun-Game");
+}
+
+#[test]
+fn a_connection_that_cannot_be_is_refused() {
+    for (line, expected) in [
+        ("connection = \"proxy\"", "connection: \"proxy\" is no way to reach a server; expected \"ports\""),
+        ("gateway = {}", "gateway: it is there, but connection is another; set connection = \"gateway\""),
+        ("traefik = {}", "traefik: it is there, but connection is another; set connection = \"traefik\""),
+        (
+            "connection = \"gateway\"\ngateway = { code_length = 3 }",
+            "gateway.code_length: it is 3; expected 4 to 32",
+        ),
+        ("connection = \"traefik\"\ntraefik = { port = 0 }", "traefik.port: it is 0; expected 1 to 65535"),
+        ("connection = \"traefik\"\ntraefik = { host = \"a`)\" }", "traefik.host: it is no host name"),
+        ("connection = \"traefik\"\ntraefik = { network = \"\" }", "traefik.network: it is no name"),
+        (
+            "connection = \"traefik\"\ntraefik = { entry_point = \"a,b\" }",
+            "traefik.entry_point: it is no name",
+        ),
+    ] {
+        let error = fleet_error(line);
+        assert!(error.starts_with(&format!("games.skirmish.fleet.{expected}")), "{error}");
+    }
+    let wrong = DEFAULT.replace("studio = \"demo\"", "studio = \"demo\"\nslug = \"a/b\"");
+    assert!(errors(&wrong)[0].starts_with("games.skirmish.slug: \"a/b\" is no slug"));
+    let twice = format!("{DEFAULT}\n[games.other]\nstudio = \"demo\"\nslug = \"skirmish\"\n");
+    assert!(errors(&twice)[0].contains("skirmish is game other's already"), "{:?}", errors(&twice));
+}

@@ -45,6 +45,17 @@ pub enum ProviderKind {
     Process,
 }
 
+/// How players reach a game's servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionKind {
+    /// At a port of their own.
+    Ports,
+    /// Through Traefik.
+    Traefik,
+    /// Through Greenroom.
+    Gateway,
+}
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -145,6 +156,12 @@ texts! {
         "process" => Ok(Self::Process),
         "docker" | "agones" => Err("is not there yet: this version starts processes on this machine only".into()),
         _ => Err("is no provider".into()),
+    };
+    ConnectionKind: "\"ports\", \"traefik\" or \"gateway\"", |text| match text {
+        "ports" => Ok(Self::Ports),
+        "traefik" => Ok(Self::Traefik),
+        "gateway" => Ok(Self::Gateway),
+        _ => Err("is no way to reach a server".into()),
     };
     PortProtocol: "\"tcp\", \"udp\" or \"tcp+udp\"", |text| match text {
         "tcp" => Ok(Self::Tcp),

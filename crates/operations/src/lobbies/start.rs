@@ -54,6 +54,7 @@ impl Lobbies {
             game: game.clone(),
             region: None,
             title: None,
+            listed: false,
             version: None,
             payload: Some(start.roster.payload()),
             idempotency: Some(match_id.to_string()),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use greenroom_directory::{DirectoryError, Expected};
 use greenroom_domain::{
-    fleet::{Demand, build_of, takes_title},
+    fleet::{Demand, build_of, takes_listed, takes_title},
     server::{Allocation, Server, StopReason, backoff},
     settings::{FleetSettings, GameSettings, Settings},
 };
@@ -22,7 +22,7 @@ use super::{
     idempotency::{Found, RequestKey},
     launch::{Order, default_region},
     limits_max,
-    view::{Choice, Hold},
+    view::{Choice, Hold, Taken},
 };
 use greenroom_domain::server::Seen;
 
@@ -47,6 +47,8 @@ pub struct AllocateRequest {
     pub region: Option<String>,
     /// The text that a player gave it.
     pub title: Option<String>,
+    /// Whether the server browser shows it.
+    pub listed: bool,
     /// Which version; the fleet's if none is named.
     pub version: Option<String>,
     /// What the server is told, byte for byte.
@@ -220,17 +222,19 @@ impl Servers {
             region: ask.region.clone(),
             version: ask.version.clone(),
             title: ask.request.title.clone(),
+            is_listed: ask.request.listed,
             allocation: Some(allocation.clone()),
             now,
         };
         let demand = Demand {
             build: &ask.build,
             region: &ask.region,
-            warm_fits: ask.request.title.is_none() || !takes_title(&ask.fleet),
+            warm_fits: (ask.request.title.is_none() || !takes_title(&ask.fleet))
+                && !(ask.request.listed && takes_listed(&ask.fleet)),
         };
         let mut new_secret = None;
-        let make = |is_taken: &dyn Fn(&str) -> bool| {
-            let (server, secret) = order.make(is_taken);
+        let make = |taken: &Taken<'_>| {
+            let (server, secret) = order.make(taken);
             new_secret = Some(secret);
             server
         };
@@ -259,6 +263,9 @@ impl Servers {
                     if server.allocate(allocation.clone(), now).is_err() {
                         return Ok(None);
                     }
+                    // It was started without knowing whose it would be.
+                    server.birth.title = ask.request.title.clone().or(server.birth.title);
+                    server.birth.is_listed = ask.request.listed;
                     (server, Expected::At(revision), hold, true)
                 }
             };

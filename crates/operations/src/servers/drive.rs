@@ -198,12 +198,17 @@ impl Servers {
         let Some(fleet) = game.fleet else {
             return self.refuse(server, revision, "the game has no fleet any more".to_owned(), true).await;
         };
+        if fleet.connection.code_length().is_some() && server.birth.code.is_none() {
+            let why = "it was asked for when the game's servers had no codes".to_owned();
+            return self.refuse(server, revision, why, true).await;
+        }
         let instance = server.instance();
         let secret = self.0.secrets.lock().get(&instance).cloned();
         let Some(secret) = secret.filter(|_| launch::is_current(server, &fleet)) else {
             return self.renew(server, revision, build_of(&fleet, &server.birth.version)).await;
         };
-        let spec = launch::spec(server, &fleet, &settings.internal_url, &self.0.greenroom, &secret)?;
+        let spec =
+            launch::spec(server, &fleet, &settings.internal_url, &self.0.greenroom, &secret, &game.slug)?;
         let has_payload = spec.payload.is_some();
         match self.0.machines.start(spec).await {
             Ok(started) => {

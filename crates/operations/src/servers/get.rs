@@ -44,6 +44,8 @@ pub fn view_of(server: &Server) -> ServerView {
     ServerView {
         id: birth.id.clone(),
         name: birth.name.clone(),
+        title: birth.title.clone(),
+        code: birth.code.clone(),
         game: birth.game.clone(),
         state: server.state,
         region: Some(birth.region.clone()),
@@ -72,6 +74,8 @@ pub(crate) fn view_of_record(row: &ServerRecord) -> ServerView {
     ServerView {
         id: row.id.clone(),
         name: row.name.clone(),
+        title: None,
+        code: None,
         game: row.game.clone(),
         state: state.unwrap_or(ServerState::Ended),
         region: Some(row.region.clone()),

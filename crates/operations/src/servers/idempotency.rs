@@ -49,6 +49,7 @@ impl RequestKey {
             request.region.as_deref(),
             request.title.as_deref(),
             request.version.as_deref(),
+            request.listed.then_some("listed"),
             request.payload.as_deref(),
             request.match_id.as_ref().map(greenroom_protocol::MatchId::as_str),
         ];

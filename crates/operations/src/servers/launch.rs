@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use greenroom_domain::{
     fleet::build_of,
-    server::{Allocation, Birth, Purpose, Server, ServerPort, new_id, new_name},
+    server::{Allocation, Birth, Purpose, Server, ServerPort, new_code, new_id, new_name},
     settings::{FleetSettings, GameSettings, ProviderSettings, Settings},
     template::{Template, TemplateError, Values},
 };
 use greenroom_fleet::{BoundPort, Launch, Observed, Program, Render, StartSpec};
 use greenroom_protocol::{BuildId, RegionId, Timestamp};
 
-use super::{authenticate, machines};
+use super::{authenticate, connection, machines, view::Taken};
 
 /// Label: the server's [`Birth`] as JSON.
 const LABEL_BIRTH: &str = "greenroom.birth";
@@ -21,8 +21,9 @@ const LABEL_TOKEN_HASH: &str = "greenroom.token-hash";
 /// Label: the number of the try.
 const LABEL_TRIES: &str = "greenroom.tries";
 
-/// How many names are tried until one is free. Of a thousand million, few are taken.
-const NAME_TRIES_MAX: u32 = 16;
+/// How many names or codes are tried until one is free. Of a thousand million names few are taken;
+/// of a million codes, at most one in a hundred.
+const TRIES_MAX: u32 = 64;
 
 /// What is asked of a server that does not exist yet.
 pub(crate) struct Order<'a> {
@@ -32,28 +33,25 @@ pub(crate) struct Order<'a> {
     pub(crate) region: RegionId,
     pub(crate) version: String,
     pub(crate) title: Option<String>,
+    pub(crate) is_listed: bool,
     pub(crate) allocation: Option<Allocation>,
     pub(crate) now: Timestamp,
 }
 
 impl Order<'_> {
     /// The new server's document, and its token's secret.
-    pub(crate) fn make(&self, is_taken: &dyn Fn(&str) -> bool) -> (Server, String) {
+    pub(crate) fn make(&self, taken: &Taken<'_>) -> (Server, String) {
         let mut rng = rand::rng();
-        let mut name = new_name(&self.game.id, &mut rng);
-        for _ in 0..NAME_TRIES_MAX {
-            if !is_taken(&name) {
-                break;
-            }
-            name = new_name(&self.game.id, &mut rng);
-        }
+        let name = free(|name| taken.has_name(name), || new_name(&self.game.id, &mut rng));
+        let length = self.game.fleet.as_ref().and_then(|fleet| fleet.connection.code_length());
+        let code = length.map(|length| free(|code| taken.has_code(code), || new_code(length, &mut rng)));
         let purpose = if self.allocation.is_some() { Purpose::Allocation } else { Purpose::Warm };
         let birth = Birth {
             id: new_id(&mut rng),
             name,
             title: self.title.clone(),
-            code: None,
-            is_listed: false,
+            code,
+            is_listed: self.is_listed,
             game: self.game.id.clone(),
             studio: self.game.studio.clone(),
             version: self.version.clone(),
@@ -67,6 +65,18 @@ impl Order<'_> {
         let secret = authenticate::new_secret();
         (Server::new(birth, authenticate::hash(&secret), self.allocation.clone()), secret)
     }
+}
+
+/// One of what `make` makes that is not taken.
+fn free(is_taken: impl Fn(&str) -> bool, mut make: impl FnMut() -> String) -> String {
+    let mut made = make();
+    for _ in 0..TRIES_MAX {
+        if !is_taken(&made) {
+            break;
+        }
+        made = make();
+    }
+    made
 }
 
 /// The region that a fleet runs in unless told otherwise.
@@ -90,18 +100,19 @@ pub(crate) fn spec(
     internal_url: &str,
     greenroom: &str,
     secret: &str,
+    slug: &str,
 ) -> Result<StartSpec, serde_json::Error> {
     let payload = server.allocation.as_ref().filter(|allocation| !allocation.payload_delivered);
     Ok(StartSpec {
         id: server.instance(),
         name: server.birth.name.clone(),
-        ports: fleet.ports.clone(),
+        ports: connection::ports(fleet),
         port_range: fleet.port_range.clone(),
         ready: fleet.ready.clone(),
         ready_timeout: fleet.ready_timeout,
         stop_grace: fleet.stop_grace,
         host: server.birth.host.clone(),
-        program: program(server, fleet),
+        program: program(server, fleet, slug),
         limits: fleet.limits,
         log_bytes_max: fleet.log_bytes_max,
         payload: payload.map(|allocation| Bytes::from(allocation.payload.clone())),
@@ -110,15 +121,16 @@ pub(crate) fn spec(
     })
 }
 
-fn program(server: &Server, fleet: &FleetSettings) -> Program {
+fn program(server: &Server, fleet: &FleetSettings, slug: &str) -> Program {
     match &fleet.provider {
         ProviderSettings::Process => {
             Program::Process { working_dir: fleet.working_dir.as_ref().map(PathBuf::from) }
         }
         ProviderSettings::Docker(settings) => Program::Container {
             image: format!("{}:{}", settings.image, server.birth.version),
-            settings: settings.clone(),
-            labels: BTreeMap::new(),
+            settings: Box::new(connection::container(fleet, settings)),
+            labels: connection::labels(fleet, slug, &server.birth),
+            is_published: connection::is_published(fleet),
         },
         ProviderSettings::HostingApi(settings) => {
             Program::Remote { settings: settings.clone(), region: server.birth.region.clone() }
@@ -161,6 +173,8 @@ fn render(
             name: &birth.name,
             title: birth.title.as_deref(),
             id: birth.id.as_str(),
+            code: birth.code.as_deref(),
+            is_listed: birth.is_listed,
             version: &birth.version,
             public_address: &birth.address,
             region: birth.region.as_str(),
@@ -171,10 +185,12 @@ fn render(
             rendered
                 .map_err(|error: TemplateError| format!("the {what} \"{text}\" cannot be filled in: {error}"))
         };
-        let argv = command.iter().map(|text| filled("argument", text)).collect::<Result<_, _>>()?;
+        let argv = command.iter().filter_map(|text| filled("argument", text).transpose());
+        let argv = argv.collect::<Result<_, _>>()?;
         let mut environment = BTreeMap::new();
         for (name, text) in &declared {
-            environment.insert(name.clone(), filled("environment value", text)?);
+            let value = filled("environment value", text)?;
+            environment.extend(value.map(|value| (name.clone(), value)));
         }
         // After the fleet's own, so that no setting can pass as ours.
         environment.insert("GREENROOM_URL".to_owned(), internal_url.clone());
@@ -192,10 +208,10 @@ fn render(
 
 /// `GREENROOM_PORT`, and `GREENROOM_PORT_<NAME>` for each.
 fn port_variables(ports: &[ServerPort]) -> Vec<(String, String)> {
-    let first = ports.first().map(|port| ("GREENROOM_PORT".to_owned(), port.port.to_string()));
+    let first = ports.first().map(|port| ("GREENROOM_PORT".to_owned(), port.bound().to_string()));
     let named = ports.iter().map(|port| {
         let name = port.name.to_ascii_uppercase().replace('-', "_");
-        (format!("GREENROOM_PORT_{name}"), port.port.to_string())
+        (format!("GREENROOM_PORT_{name}"), port.bound().to_string())
     });
     first.into_iter().chain(named).collect()
 }

@@ -27,6 +27,7 @@ use crate::{Clock, EventSink};
 
 mod allocate;
 mod authenticate;
+mod connection;
 mod documents;
 mod drive;
 mod error;

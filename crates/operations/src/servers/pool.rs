@@ -20,7 +20,7 @@ use super::{
     documents::put_server,
     launch::{Order, default_region},
     limits_max,
-    view::Hold,
+    view::{Hold, Taken},
 };
 
 /// Pause after a pool could not be changed as planned.
@@ -142,12 +142,13 @@ impl Servers {
             region,
             version: fleet.version.clone(),
             title: None,
+            is_listed: false,
             allocation: None,
             now,
         };
         let mut secrets = Vec::new();
-        let make = |is_taken: &dyn Fn(&str) -> bool| {
-            let (server, secret) = order.make(is_taken);
+        let make = |taken: &Taken<'_>| {
+            let (server, secret) = order.make(taken);
             secrets.push((server.instance(), secret));
             server
         };

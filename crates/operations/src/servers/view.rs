@@ -19,7 +19,7 @@ use greenroom_domain::{
         self, Availability, Demand, DemandHistory, Limit, Limits, Plan, Pool, PoolBounds, PoolHealth,
         Standing,
     },
-    server::{Seen, Server, ServerPort, ServerState},
+    server::{Birth, Seen, Server, ServerPort, ServerState},
 };
 use greenroom_fleet::{Observed, Phase};
 use greenroom_protocol::{GameId, RegionId, ServerId, StudioId, Timestamp};
@@ -95,6 +95,9 @@ pub(crate) struct LimitsMax {
     pub(crate) game: u32,
     pub(crate) studio: u32,
 }
+
+/// What the living servers of a game have, so that a new one has it not.
+pub(crate) struct Taken<'a>(Option<&'a HashMap<ServerId, Entry>>);
 
 /// A reservation or a claim. Given back when dropped; what was committed meanwhile stays.
 pub(crate) struct Hold {
@@ -284,7 +287,7 @@ impl View {
         studio: &StudioId,
         demand: Demand<'_>,
         max: LimitsMax,
-        make: impl FnOnce(&dyn Fn(&str) -> bool) -> Server,
+        make: impl FnOnce(&Taken<'_>) -> Server,
     ) -> Choice {
         let mut state = self.state.lock();
         let limits = state.limits(game, studio, max);
@@ -323,7 +326,7 @@ impl View {
         mut pool: Pool,
         max: LimitsMax,
         now: Timestamp,
-        mut make: impl FnMut(&dyn Fn(&str) -> bool) -> Server,
+        mut make: impl FnMut(&Taken<'_>) -> Server,
     ) -> PoolWork {
         let mut state = self.state.lock();
         let limits = state.limits(game, studio, max);
@@ -421,16 +424,26 @@ impl State {
         if lives { Availability::Free } else { Availability::NotNow }
     }
 
-    fn reserve(&mut self, game: &GameId, make: impl FnOnce(&dyn Fn(&str) -> bool) -> Server) -> Server {
-        let servers = self.games.get(game);
-        let taken = |name: &str| {
-            servers.is_some_and(|servers| servers.values().any(|entry| entry.server.birth.name == name))
-        };
-        let server = make(&taken);
+    fn reserve(&mut self, game: &GameId, make: impl FnOnce(&Taken<'_>) -> Server) -> Server {
+        let server = make(&Taken(self.games.get(game)));
         let entry = Entry { server: Arc::new(server.clone()), revision: None, held: true };
         self.game_of.insert(server.id().clone(), game.clone());
         self.games.entry(game.clone()).or_default().insert(server.id().clone(), entry);
         server
+    }
+}
+
+impl Taken<'_> {
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.births().any(|birth| birth.name == name)
+    }
+
+    pub(crate) fn has_code(&self, code: &str) -> bool {
+        self.births().any(|birth| birth.code.as_deref() == Some(code))
+    }
+
+    fn births(&self) -> impl Iterator<Item = &Birth> {
+        self.0.into_iter().flat_map(HashMap::values).map(|entry| &entry.server.birth)
     }
 }
 

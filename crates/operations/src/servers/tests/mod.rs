@@ -1,6 +1,7 @@
 //! The operations on a real directory and real records, with a provider that does as it is told.
 
 mod allocating;
+mod codes;
 mod pools;
 mod restarts;
 pub(crate) mod scripted;
@@ -180,6 +181,7 @@ fn ask() -> AllocateRequest {
         game: game(),
         region: None,
         title: None,
+        listed: false,
         version: None,
         payload: Some("{\"map\": \"ü\"}".to_owned()),
         idempotency: None,
