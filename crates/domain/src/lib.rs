@@ -9,5 +9,5 @@ pub mod server;
 pub mod settings;
 pub mod template;
 pub mod text;
-pub mod versions;
 pub mod traefik;
+pub mod versions;

@@ -51,7 +51,7 @@ fn behind_traefik(fleet: &FleetSettings) -> Option<&TraefikSettings> {
 
 #[cfg(test)]
 mod tests {
-    use greenroom_domain::settings::{PortProtocol, ProviderSettings, VersionSource};
+    use greenroom_domain::settings::{GatewaySettings, PortProtocol, ProviderSettings, VersionSource};
 
     use super::*;
 
@@ -104,7 +104,7 @@ mod tests {
         let traefik = Connection::Traefik(TraefikSettings::default());
         for fleet in [
             fleet(Connection::Ports, ContainerNetwork::Bridge),
-            fleet(Connection::Gateway(Default::default()), ContainerNetwork::Bridge),
+            fleet(Connection::Gateway(GatewaySettings::default()), ContainerNetwork::Bridge),
             fleet(traefik, ContainerNetwork::Host),
         ] {
             assert_eq!(inner(&fleet), [None, None, Some(9000)]);
