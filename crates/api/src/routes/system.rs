@@ -64,6 +64,9 @@ pub(crate) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> ApiRe
             .authenticate_token(token)
             .map_err(|_| ApiError::unauthorized("This wants the admin token."))?;
     }
+    // Counted when asked for: what grows and never falls is a leak.
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    metrics::gauge!("greenroom_tasks").set(tasks as f64);
     let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     Ok((headers, api.metrics.render()).into_response())
 }

@@ -161,6 +161,13 @@ impl Docker {
         self.folder.join("docker.sock")
     }
 
+    /// The links of containers on the engine's bridge, by name.
+    pub fn links(&self) -> Vec<String> {
+        let links = fs::read_dir(format!("/sys/class/net/{}/brif", bridge(self.range)));
+        let names = links.into_iter().flatten().flatten();
+        names.map(|link| link.file_name().to_string_lossy().into_owned()).collect()
+    }
+
     /// What the engine logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
@@ -554,7 +561,7 @@ fn take_range() -> (u8, String) {
     let start = std::process::id() % u32::from(RANGES.end - RANGES.start);
     for offset in 0..RANGES.end - RANGES.start {
         let range = RANGES.start + (start as u8 + offset) % (RANGES.end - RANGES.start);
-        let bridge = format!("grdocker{range}");
+        let bridge = bridge(range);
         let address = format!("10.{range}.0.1/17");
         if ip(&["link", "add", &bridge, "type", "bridge"]) {
             assert!(ip(&["address", "add", &address, "dev", &bridge]), "{bridge} gets no address");
@@ -567,6 +574,10 @@ fn take_range() -> (u8, String) {
 
 fn ip(arguments: &[&str]) -> bool {
     Command::new("ip").args(arguments).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn bridge(range: u8) -> String {
+    format!("grdocker{range}")
 }
 
 fn cgroup(range: u8) -> String {
