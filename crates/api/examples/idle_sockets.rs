@@ -62,6 +62,7 @@ async fn serve(sockets: usize) -> Outcome {
         log: EventLog::open(EventLogConfig::Embedded { path: path("history.db") }).await?,
         storage: Storage::open(StorageConfig::Embedded { path: path("records.db") })?,
         provider: Provider::open(ProviderConfig::processes(process)).await?,
+        images: greenroom_fleet::images::Images::none(),
         settings,
         auth: AuthSettings::default(),
         access_key: None,

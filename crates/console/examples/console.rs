@@ -74,6 +74,7 @@ async fn node(folder: &Path, is_empty: bool) -> Node {
             .expect("a log"),
         storage: Storage::open(StorageConfig::Embedded { path: folder.join("records.db") }).expect("records"),
         provider: Provider::open(provider).await.expect("a provider"),
+        images: greenroom_fleet::images::Images::none(),
         settings,
         auth: AuthSettings::default(),
         access_key: None,

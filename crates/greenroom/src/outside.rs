@@ -1,10 +1,13 @@
 //! The configuration as the outside understands it: limits, proxies, pages.
 
+use std::collections::BTreeMap;
+
 use greenroom_api::{
     ApiDeps, ApiSettings, Page, Rate, RateLimits, Router, ServeSettings, SocketLimits, TrustedProxies,
     router, static_pages,
 };
 use greenroom_console::{ClientAddress, ConsoleSettings};
+use greenroom_fleet::images::{self, ImagesConfig, LookupPace, RegistryAccess, RegistryCredentials};
 use greenroom_operations::{
     Node,
     players::{AuthSettings, DiscordSettings},
@@ -43,6 +46,27 @@ pub(crate) fn routes(config: &Config, node: Node, metrics: PrometheusHandle, lig
 pub(crate) fn serve_settings(config: &Config) -> ServeSettings {
     let connections_max = config.root.limits.connections_max as usize;
     ServeSettings { connections_max, ..ServeSettings::default() }
+}
+
+/// Where images come from, for the engines of all hosts.
+pub(crate) fn images_config(
+    config: &Config,
+    engines: Vec<greenroom_fleet::docker::Connection>,
+) -> ImagesConfig {
+    let settings = &config.root.images;
+    let unnamed = RegistryAccess { url: settings.default_registry_url.clone(), credentials: None };
+    let mut registries = BTreeMap::from([(images::DEFAULT_HOST.to_owned(), unnamed)]);
+    for (host, registry) in &config.root.registries {
+        let is_default = host == images::DEFAULT_HOST;
+        let unset =
+            || if is_default { settings.default_registry_url.clone() } else { format!("https://{host}") };
+        let credentials = registry.username.clone().zip(registry.password.clone());
+        let credentials = credentials.map(|(username, password)| RegistryCredentials { username, password });
+        let url = registry.url.clone().unwrap_or_else(unset);
+        registries.insert(host.clone(), RegistryAccess { url, credentials });
+    }
+    let pace = LookupPace { registry_ttl: settings.lookup_ttl, ..LookupPace::default() };
+    ImagesConfig { engines, registries, pace, pull_timeout: settings.pull_timeout }
 }
 
 /// How sign-ins behave.

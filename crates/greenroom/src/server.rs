@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use greenroom_directory::{Directory, DirectoryConfig};
 use greenroom_domain::settings::Settings;
 use greenroom_event_log::{EventLog, EventLogConfig};
-use greenroom_fleet::{ProcessConfig, Provider, ProviderConfig};
+use greenroom_fleet::{ProcessConfig, Provider, ProviderConfig, images::Images};
 use greenroom_operations::{Node, NodeDeps, SteadyClock};
 use greenroom_protocol::GameId;
 use greenroom_storage::{Storage, StorageConfig};
@@ -204,6 +204,7 @@ async fn start_node(
         log: engines.event_log.clone(),
         storage: engines.storage.clone(),
         provider: engines.provider.clone(),
+        images: Images::open(outside::images_config(config, Vec::new()))?,
         settings,
         auth: outside::auth_settings(config),
         access_key,

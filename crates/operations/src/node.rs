@@ -5,7 +5,7 @@ use std::sync::Arc;
 use greenroom_directory::Directory;
 use greenroom_domain::settings::Settings;
 use greenroom_event_log::EventLog;
-use greenroom_fleet::Provider;
+use greenroom_fleet::{Provider, images::Images};
 use greenroom_protocol::ErrorCode;
 use greenroom_storage::Storage;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admins::Admins,
+    builds::{Builds, BuildsDeps},
     context::Clock,
     events::Events,
     failure::Failure,
@@ -37,6 +38,8 @@ pub struct NodeDeps {
     pub storage: Storage,
     /// What runs game servers.
     pub provider: Provider,
+    /// Where the images of containers are looked up and pulled.
+    pub images: Images,
     /// What the operator decided.
     pub settings: watch::Receiver<Arc<Settings>>,
     /// How sign-ins behave.
@@ -68,6 +71,8 @@ pub struct Node {
     pub hub: Hub,
     /// Game servers.
     pub servers: Servers,
+    /// The versions of games.
+    pub builds: Builds,
     /// Matches and their results.
     pub matches: Matches,
     /// History.
@@ -100,7 +105,9 @@ pub struct AdminToken {
 impl Node {
     /// Takes up what there is, and keeps at it until `shutdown`.
     pub async fn start(deps: NodeDeps) -> Result<Self, Failure> {
-        let NodeDeps { directory, log, storage, provider, settings, clock, tracker, shutdown, .. } = deps;
+        let NodeDeps {
+            directory, log, storage, provider, images, settings, clock, tracker, shutdown, ..
+        } = deps;
         let tokens = Arc::new(tokens(&storage, deps.access_key).await?);
         let admin_token = admin_token(&storage, deps.admin_token).await?;
         let root = admin_token.token.expose_secret();
@@ -117,9 +124,16 @@ impl Node {
             .await
             .map_err(Failure::event_log)?;
         events.carry_facts(directory.clone(), &tracker, shutdown.clone()).await?;
+        let builds = Builds::start(BuildsDeps {
+            images: images.clone(),
+            settings: settings.clone(),
+            tracker: tracker.clone(),
+            shutdown: shutdown.clone(),
+        });
         let servers = Servers::start(ServersDeps {
             directory: directory.clone(),
             provider,
+            images,
             storage: storage.clone(),
             settings: settings.clone(),
             events: Arc::new(events.clone()),
@@ -168,6 +182,7 @@ impl Node {
             lobbies,
             hub,
             servers,
+            builds,
             matches,
             events,
             keys,

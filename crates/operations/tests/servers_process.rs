@@ -93,6 +93,7 @@ impl Node {
             directory: directory.clone(),
             provider: provider.clone(),
             storage: storage.clone(),
+            images: greenroom_fleet::images::Images::none(),
             settings,
             events: Arc::new(NoHistory),
             clock: Arc::new(SteadyClock::default()),

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod auth;
+pub mod builds;
 pub mod error;
 pub mod events;
 pub mod hosting;

@@ -96,6 +96,7 @@ impl World {
             log: EventLog::open(EventLogConfig::Embedded { path: path("history.db") }).await.unwrap(),
             storage: Storage::open(StorageConfig::Embedded { path: path("records.db") }).unwrap(),
             provider: Provider::open(ProviderConfig::processes(process)).await.unwrap(),
+            images: greenroom_fleet::images::Images::none(),
             settings,
             auth: wish.auth,
             access_key: None,

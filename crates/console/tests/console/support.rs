@@ -90,6 +90,7 @@ impl Installation {
             log: EventLog::open(EventLogConfig::Embedded { path: file("history.db") }).await.unwrap(),
             storage: Storage::open(StorageConfig::Embedded { path: file("records.db") }).unwrap(),
             provider: Provider::open(provider).await.unwrap(),
+            images: greenroom_fleet::images::Images::none(),
             settings: game_settings,
             auth: AuthSettings::default(),
             access_key: None,

@@ -101,6 +101,13 @@ impl Images {
         Ok(Self(Arc::new(Shared { sources, lookups, pulls, pull_timeout, tracker, shutdown })))
     }
 
+    /// Without an engine and without a registry: for an installation that runs processes alone, and
+    /// for tests.
+    pub fn none() -> Self {
+        // Only the client could not be made, and it is made of constants.
+        Self::open(ImagesConfig::default()).expect("a client without settings can be made")
+    }
+
     /// The hosts whose engines are known.
     pub fn hosts(&self) -> impl Iterator<Item = &HostId> {
         self.0.sources.engines.keys()

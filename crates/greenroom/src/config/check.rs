@@ -25,6 +25,7 @@ use super::{
 };
 
 mod connection;
+mod images;
 
 /// Most members that a lobby may be set to have.
 const LOBBY_MEMBERS_MAX: u32 = 1000;
@@ -47,6 +48,7 @@ pub(super) fn check(context: &mut Context, root: &Root) {
     }
     at_least(context, "shutdown_timeout", root.shutdown_timeout, Duration::from_secs(1));
     log(context, &root.log);
+    images::check(context, root);
     auth(context, &root.auth);
     at_least(context, "console.session_ttl", root.console.session_ttl, Duration::from_mins(1));
     limits(context, &root.limits);

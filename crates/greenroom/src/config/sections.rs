@@ -36,6 +36,8 @@ section_of! {
         console: Console;
         limits: Limits;
         trusted_proxies: TrustedProxies;
+        images: Images;
+        registries: BTreeMap<String, Registry>;
         studios: BTreeMap<StudioId, Studio>;
         games: BTreeMap<GameId, Game>;
     }
@@ -127,6 +129,36 @@ section_of! {
         /// How many proxies stand in a row: so many entries from the end of `X-Forwarded-For` stands the
         /// client.
         hops: u32 = 1;
+    }
+}
+
+section_of! {
+    /// The images of game servers that are containers.
+    Images {
+        /// Where the registry is that names without a host mean, such as "studio/game". What
+        /// `[registries."docker.io"]` says comes before this.
+        default_registry_url: String = "https://registry-1.docker.io";
+        /// How long the versions that a registry told count as current. A version that is asked for and not
+        /// known is looked up at once.
+        lookup_ttl: Duration = "5m";
+        /// How long a pull may take. A server whose image is missing waits for it, beside its `ready_timeout`.
+        pull_timeout: Duration = "10m";
+    }
+}
+
+section_of! {
+    /// A registry of images, by its host as it stands in images' names, in quotes: `[registries."ghcr.io"]`.
+    /// Only for one that wants to know who asks, or is elsewhere than its name says; "docker.io" is the one
+    /// that names without a host mean.
+    Registry {
+        /// Where it is. `https://` and its host unless set.
+        url: Option<String> = none;
+        /// The name that it knows us by.
+        username: Option<String> = none;
+    }
+    secrets {
+        /// The password that goes with it, or a token in its place.
+        password;
     }
 }
 

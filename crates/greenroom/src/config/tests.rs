@@ -321,3 +321,37 @@ fn a_connection_that_cannot_be_is_refused() {
     let twice = format!("{DEFAULT}\n[games.other]\nstudio = \"demo\"\nslug = \"skirmish\"\n");
     assert!(errors(&twice)[0].contains("skirmish is game other's already"), "{:?}", errors(&twice));
 }
+
+#[test]
+fn registries_are_known_by_their_hosts() {
+    let text = format!(
+        "{DEFAULT}\n[registries.\"ghcr.io\"]\nusername = \"studio\"\npassword = {{ env = \"TOKEN\" }}\n\
+         [registries.\"127.0.0.1:5000\"]\nurl = \"http://127.0.0.1:5000\"\nusername = \"a\"\npassword = \"b\"\n"
+    );
+    let config = parsed(&text, [("TOKEN", "hidden")]);
+    let images = crate::outside::images_config(&config, Vec::new());
+    let credentials = images.registries["ghcr.io"].credentials.as_ref().unwrap();
+    assert_eq!(credentials.password.expose_secret(), "hidden");
+    assert!(!format!("{images:?}").contains("hidden"));
+    let urls: Vec<_> =
+        images.registries.iter().map(|(host, access)| (host.as_str(), access.url.as_str())).collect();
+    let expected = [
+        ("127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("docker.io", "https://registry-1.docker.io"),
+        ("ghcr.io", "https://ghcr.io"),
+    ];
+    assert_eq!(urls, expected);
+}
+
+#[test]
+fn what_is_wrong_with_a_registry_is_told() {
+    let wrong = |below: &str| errors(&format!("{DEFAULT}\n{below}")).join("\n");
+    assert!(wrong("[registries.\"no host\"]").contains("it is no host of a registry"));
+    assert!(wrong("[registries.\"a.b\"]\nurl = \"a.b\"").contains("no web address"));
+    assert!(wrong("[registries.\"a.b\"]\nusername = \"x\"").contains("password: it is missing"));
+    assert!(wrong("[registries.\"a.b\"]\npassword = \"x\"").contains("username: it is missing"));
+    let clear = "[registries.\"a.b\"]\nurl = \"http://a.b\"\nusername = \"x\"\npassword = \"x\"";
+    assert!(wrong(clear).contains("expected https://"));
+    assert!(wrong("[images]\nlookup_ttl = \"1s\"").contains("at least 10s"));
+    assert!(wrong("[images]\npull_timeout = \"1d\"").contains("at most 6h"));
+}

@@ -144,7 +144,9 @@ impl Servers {
         let key = RequestKey::of(&request)?;
         let version = request.version.clone().unwrap_or_else(|| fleet.version.clone());
         let build = build_of(&fleet, &version);
-        let wait = request.timeout.unwrap_or(ALLOCATE_MAX).min(longest(&fleet));
+        let pull = fleet.provider.container().map_or(Duration::ZERO, |_| self.0.images.pull_timeout());
+        let longest = longest(&fleet).saturating_add(pull).min(ALLOCATE_MAX);
+        let wait = request.timeout.unwrap_or(ALLOCATE_MAX).min(longest);
         let deadline = Instant::now() + wait;
         Ok(Ask { request, settings, game, fleet, region, version, build, key, deadline })
     }

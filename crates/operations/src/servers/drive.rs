@@ -15,7 +15,7 @@ use greenroom_domain::{
     fleet::build_of,
     server::{FactKind, PendingFact, Server, ServerState, Step},
 };
-use greenroom_fleet::ProviderError;
+use greenroom_fleet::{ProviderError, StartError};
 use greenroom_protocol::{ServerId, Timestamp};
 use greenroom_storage::StorageError;
 use parking_lot::Mutex;
@@ -26,6 +26,7 @@ use super::{
     documents::{SERVER, put_server},
     get::record_of,
     launch,
+    pull::Pull,
 };
 use crate::{AppendFailed, Fact};
 
@@ -203,6 +204,9 @@ impl Servers {
             return self.refuse(server, revision, why, true).await;
         }
         let instance = server.instance();
+        if self.waits_for_image(&instance) {
+            return Ok(Outcome::Idle(None));
+        }
         let secret = self.0.secrets.lock().get(&instance).cloned();
         let Some(secret) = secret.filter(|_| launch::is_current(server, &fleet)) else {
             return self.renew(server, revision, build_of(&fleet, &server.birth.version)).await;
@@ -215,7 +219,15 @@ impl Servers {
                 let ports = super::machines::ports(&started.ports);
                 self.0.secrets.lock().remove(&instance);
                 self.0.view.note_started(&instance, ports, has_payload);
+                self.0.image_waits.lock().remove(&instance);
                 Ok(Outcome::Again)
+            }
+            Err(StartError::NoImage { host, image }) => {
+                match self.pull_for(&server.birth.id, &instance, &host, &image) {
+                    // The waiting pull nudges this driver when it is over.
+                    Pull::Waits => Ok(Outcome::Idle(None)),
+                    Pull::Failed(why) => self.refuse(server, revision, why, false).await,
+                }
             }
             Err(error) => self.refuse(server, revision, error.to_string(), !error.is_retryable()).await,
         }
@@ -250,6 +262,7 @@ impl Servers {
         for_good: bool,
     ) -> Result<Outcome, StepError> {
         self.0.secrets.lock().remove(&server.instance());
+        self.0.image_waits.lock().remove(&server.instance());
         let next = server.start_refused(why, for_good, self.tries_max(server), self.0.clock.now());
         Ok(match self.save(server, revision, next).await? {
             Saved::Done => Outcome::Again,
@@ -290,6 +303,7 @@ impl Servers {
 
     /// Writes down an end. Each part is harmless to repeat, and the document goes last.
     async fn finish(&self, server: &Server, revision: Revision) -> Result<Outcome, StepError> {
+        self.0.image_waits.lock().remove(&server.instance());
         for fact in &server.pending {
             self.0.events.append(Self::fact(server, *fact)).await?;
         }

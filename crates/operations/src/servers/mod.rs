@@ -16,7 +16,7 @@ use std::{
 
 use greenroom_directory::{Directory, DirectoryError};
 use greenroom_domain::settings::{FleetSettings, GameSettings, Settings};
-use greenroom_fleet::{Provider, ProviderError};
+use greenroom_fleet::{Provider, ProviderError, images::Images};
 use greenroom_protocol::{GameId, ServerId};
 use greenroom_storage::Storage;
 use parking_lot::Mutex;
@@ -38,6 +38,7 @@ mod list;
 mod logs;
 mod machines;
 mod pool;
+mod pull;
 mod reconcile;
 mod stop;
 #[cfg(test)]
@@ -65,6 +66,8 @@ pub struct ServersDeps {
     pub directory: Directory,
     /// What runs them.
     pub provider: Provider,
+    /// Where images come from that a host does not have.
+    pub images: Images,
     /// Where ended ones are remembered.
     pub storage: Storage,
     /// What the operator decided; a change takes effect at once.
@@ -88,6 +91,7 @@ pub struct Servers(Arc<Shared>);
 struct Shared {
     directory: Directory,
     machines: Machines,
+    images: Images,
     storage: Storage,
     settings: watch::Receiver<Arc<Settings>>,
     events: Arc<dyn EventSink>,
@@ -100,6 +104,8 @@ struct Shared {
     in_flight: idempotency::InFlight,
     /// The bearer tokens' secrets of instances that are to be started, by instance.
     secrets: Mutex<HashMap<ServerId, String>>,
+    /// The instances whose host did not have their image.
+    image_waits: Mutex<HashMap<ServerId, pull::ImageWait>>,
     /// All are being stopped: nothing new is begun.
     is_draining: AtomicBool,
 }
@@ -154,6 +160,7 @@ impl ServersDeps {
         Shared {
             directory: self.directory,
             machines,
+            images: self.images,
             storage: self.storage,
             settings: self.settings,
             events: self.events,
@@ -165,6 +172,7 @@ impl ServersDeps {
             drivers: drive::Drivers::default(),
             in_flight: idempotency::InFlight::default(),
             secrets: Mutex::default(),
+            image_waits: Mutex::default(),
             is_draining: AtomicBool::new(false),
         }
     }

@@ -81,6 +81,7 @@ impl TestNode {
             log: log.clone(),
             storage: storage.clone(),
             provider,
+            images: greenroom_fleet::images::Images::none(),
             settings,
             auth: AuthSettings::default(),
             access_key: None,

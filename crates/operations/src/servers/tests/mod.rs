@@ -105,6 +105,7 @@ impl Node {
         let shared = Shared {
             directory: directory.clone(),
             machines: Machines::Scripted(scripted.clone()),
+            images: greenroom_fleet::images::Images::none(),
             storage: storage.clone(),
             settings,
             events: Arc::clone(&facts) as Arc<dyn EventSink>,
@@ -116,6 +117,7 @@ impl Node {
             drivers: drive::Drivers::default(),
             in_flight: idempotency::InFlight::default(),
             secrets: Mutex::default(),
+            image_waits: Mutex::default(),
             is_draining: std::sync::atomic::AtomicBool::new(false),
         };
         let servers = Servers::start_on(shared).await.unwrap();
