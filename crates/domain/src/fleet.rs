@@ -21,7 +21,7 @@ pub enum Availability {
     Free,
     /// Its start, or an end that the provider saw, is still being written down. It counts as there.
     NotNow,
-    /// Somebody is about to take or stop it. It counts as gone.
+    /// Somebody is about to take or stop it, or its host cannot be reached. It counts as gone.
     Never,
 }
 
@@ -44,6 +44,8 @@ pub struct Demand<'a> {
     /// Whether one that was started without knowing of this allocation will do. Not if the
     /// command is given the player's title, or whether it is listed.
     pub warm_fits: bool,
+    /// Whether a host has room for a new one.
+    pub has_place: bool,
 }
 
 /// How many may run, and how many do.
@@ -102,13 +104,16 @@ pub enum Plan<'a> {
     UseWarm(&'a Server),
     /// A new one.
     StartNew,
-    /// A new one, once this warm one, which does not fit, is gone: the limit is reached.
+    /// A new one, once this warm one, which does not fit, is gone: the limit is reached, or the hosts
+    /// are full.
     Replace(&'a Server),
     /// The limit is reached, but by a warm server whose start or end is just being written down:
     /// after the next change there is one to take, or room.
     LookAgain,
     /// None.
     LimitReached(Limit),
+    /// The hosts have no room for a new one, or none can be reached.
+    NoPlace,
 }
 
 /// Chooses a server of the game for an allocation: the warm one that has stood ready longest, else
@@ -128,19 +133,24 @@ pub fn allocate<'a>(
             demand.warm_fits && server.birth.build == *demand.build && server.birth.region == *demand.region;
         let free = standing.availability == Availability::Free;
         changes_soon |= standing.availability == Availability::NotNow;
+        // Where the hosts are full, only one that stands on them makes room.
+        let makes_room = demand.has_place || server.birth.region == *demand.region;
         if free && fits {
             if best.is_none_or(|best| preference(server) < preference(best)) {
                 best = Some(server);
             }
-        } else if free && replaceable.is_none_or(|other| preference(server) > preference(other)) {
+        } else if free && makes_room && replaceable.is_none_or(|other| preference(server) > preference(other))
+        {
             replaceable = Some(server);
         }
     }
     match (best, limits.reached(), replaceable) {
         (Some(server), _, _) => Plan::UseWarm(server),
-        (None, None, _) => Plan::StartNew,
-        // The studio's limit may be held by its other games, but one of ours less is one less.
-        (None, Some(_), Some(server)) => Plan::Replace(server),
+        (None, None, _) if demand.has_place => Plan::StartNew,
+        // The studio's limit may be held by its other games, and a host by other games altogether,
+        // but one of ours less is one less.
+        (None, _, Some(server)) => Plan::Replace(server),
+        (None, None, None) => Plan::NoPlace,
         (None, Some(_), None) if changes_soon => Plan::LookAgain,
         (None, Some(limit), None) => Plan::LimitReached(limit),
     }
@@ -198,7 +208,7 @@ pub struct Pool {
     pub wanted: u32,
     /// Of which build; none if the game has no fleet any more.
     pub build: Option<BuildId>,
-    /// In which region.
+    /// In which region; servers of other regions are left to their pools. In all, if none is named.
     pub region: Option<RegionId>,
     /// How many of the places that are left belong to allocations that wait for one.
     pub waiting: u32,
@@ -215,9 +225,9 @@ pub struct PoolPlan<'a> {
     pub wake_at: Option<Timestamp>,
 }
 
-/// Plans a game's warm pool: `wanted` servers of the present build ready or starting, no more.
+/// Plans a game's warm pool in one region: `wanted` servers of the present build ready or starting, no more.
 ///
-/// Warm servers of another build or region go one by one as the new ones become ready; if no more
+/// Warm servers of another build go one by one as the new ones become ready; if no more
 /// may run, one is stopped at a time to make room. Servers over the limit go first of all.
 pub fn plan_pool<'a>(
     servers: impl Iterator<Item = Standing<'a>>,
@@ -234,11 +244,11 @@ pub fn plan_pool<'a>(
         if server.state == ServerState::Stopping && server.allocation.is_none() {
             leaving += 1;
         }
-        if !server.is_warm() || standing.availability == Availability::Never {
+        let is_elsewhere = pool.region.as_ref().is_some_and(|region| server.birth.region != *region);
+        if !server.is_warm() || is_elsewhere || standing.availability == Availability::Never {
             continue;
         }
-        let is_current = Some(&server.birth.build) == pool.build.as_ref()
-            && Some(&server.birth.region) == pool.region.as_ref();
+        let is_current = Some(&server.birth.build) == pool.build.as_ref();
         if is_current { current.push(server) } else { outdated.push(server) }
     }
     // The last ones are those to part with first: starting before ready, younger before older.

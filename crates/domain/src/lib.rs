@@ -5,6 +5,7 @@ pub mod fleet;
 pub mod ids;
 pub mod lobby;
 pub mod matches;
+pub mod placement;
 pub mod server;
 pub mod settings;
 pub mod template;

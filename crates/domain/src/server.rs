@@ -135,6 +135,8 @@ pub enum ExitCause {
     SpawnFailed(String),
     /// The provider knows nothing of it.
     Vanished,
+    /// Its host could not be reached any more before it was ready.
+    HostLost,
 }
 
 impl Exit {
@@ -158,6 +160,7 @@ impl Exit {
             ExitCause::SupervisorLost => "its supervisor died".into(),
             ExitCause::SpawnFailed(why) => format!("it could not be started: {why}"),
             ExitCause::Vanished => "its process was not found any more".into(),
+            ExitCause::HostLost => "its host could not be reached any more".into(),
         }
     }
 
@@ -238,7 +241,7 @@ pub struct Birth {
     pub build: BuildId,
     /// Where it runs.
     pub region: RegionId,
-    /// On which machine.
+    /// On which machine; another try may go to another one.
     pub host: HostId,
     /// Why it was started.
     pub purpose: Purpose,
@@ -294,6 +297,8 @@ pub enum StopReason {
     Deadline,
     /// Whoever asked for it went away, and nobody else can know of it.
     Abandoned,
+    /// Its host could not be reached when it was to be given away.
+    HostLost,
     /// Greenroom's development mode ends.
     Shutdown,
 }

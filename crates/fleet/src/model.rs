@@ -127,6 +127,8 @@ pub struct Observed {
     pub host: HostId,
     /// Where Greenroom itself reaches it, at its inner ports; none if that is not known.
     pub address: Option<IpAddr>,
+    /// The address that players reach it at, where its host tells one.
+    pub public_address: Option<String>,
     /// Whether its host can be asked at the moment. If not, the phase is the last that was seen.
     pub is_host_reachable: bool,
     /// Whether somebody has paused it: it is there, and does nothing.

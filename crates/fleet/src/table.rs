@@ -103,6 +103,7 @@ impl<Own: Clone> Inner<Own> {
             labels: (*entry.labels).clone(),
             host: self.host.clone(),
             address: entry.address,
+            public_address: None,
             // What has ended can be told whatever its host does.
             is_host_reachable: self.is_host_reachable || entry.is_ended(),
             is_paused: entry.is_paused,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{ErrorCode, GameId, MatchId, RegionId, ServerId, Timestamp};
+use crate::{ErrorCode, GameId, HostId, MatchId, RegionId, ServerId, Timestamp};
 
 /// Largest payload of an allocation, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
@@ -198,6 +198,10 @@ pub struct ServerView {
     /// All its ports.
     #[serde(default)]
     pub ports: Vec<PortView>,
+    /// Whether its host can be asked at the moment; if not, it is told as it was last seen. Missing
+    /// once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_reachable: Option<bool>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// What it was handed out for.
@@ -278,6 +282,63 @@ pub struct RegionList {
 pub struct RegionView {
     /// What `region` of an allocation says.
     pub id: RegionId,
+}
+
+/// The answer of `GET /v1/hosts`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct HostList {
+    /// By id.
+    pub hosts: Vec<HostView>,
+}
+
+/// Where game servers run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostView {
+    /// Its name in the configuration; `local` is Greenroom's own machine.
+    pub id: HostId,
+    /// What runs game servers there: `process`, `docker` or `hosting-api`.
+    pub provider: String,
+    /// Where it stands; missing if games of any region run there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionId>,
+    /// Whether it can be asked.
+    pub state: HostState,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why it is lost: a sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What its engine calls its version, once it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_version: Option<String>,
+    /// The game servers on it, starting and stopping ones included.
+    pub servers: u32,
+    /// Most game servers at once; missing if the limits of games and studios alone count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers_max: Option<u32>,
+    /// The address that players reach its servers at.
+    pub address: String,
+}
+
+/// Whether a host can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HostState {
+    /// It answers.
+    Up,
+    /// It does not. What ran there may still run, and is taken up when it is back.
+    Lost,
+}
+
+impl HostState {
+    /// The state as it is written on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 #[cfg(test)]

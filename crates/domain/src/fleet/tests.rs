@@ -76,7 +76,11 @@ fn pool(wanted: u32, build_name: &str) -> Pool {
 
 fn ask<'a>(servers: &'a [Server], build_name: &str, limits: &Limits) -> Plan<'a> {
     let (build, region) = (build(build_name), region("local"));
-    allocate(servers.iter().map(free), Demand { build: &build, region: &region, warm_fits: true }, limits)
+    allocate(
+        servers.iter().map(free),
+        Demand { build: &build, region: &region, warm_fits: true, has_place: true },
+        limits,
+    )
 }
 
 #[test]
@@ -94,7 +98,7 @@ fn the_longest_ready_is_given_first_then_the_longest_starting() {
 fn what_is_dead_taken_or_unfit_is_not_given() {
     let servers = [ready(&server(1, "b1", None, at(0)), at(1))];
     let (b1, local, far) = (build("b1"), region("local"), region("far"));
-    let demand = Demand { build: &b1, region: &local, warm_fits: true };
+    let demand = Demand { build: &b1, region: &local, warm_fits: true, has_place: true };
     let never = || servers.iter().map(|server| Standing { server, availability: Availability::Never });
     assert!(matches!(allocate(never(), demand, &limits(9, 1)), Plan::StartNew));
     for demand in [Demand { warm_fits: false, ..demand }, Demand { region: &far, ..demand }] {
@@ -121,7 +125,7 @@ fn what_is_being_written_down_is_waited_for_and_counts_as_there() {
     let servers = [server(1, "b1", None, at(0))];
     let standings = || servers.iter().map(|server| Standing { server, availability: Availability::NotNow });
     let (b1, local) = (build("b1"), region("local"));
-    let demand = Demand { build: &b1, region: &local, warm_fits: true };
+    let demand = Demand { build: &b1, region: &local, warm_fits: true, has_place: true };
     assert!(matches!(allocate(standings(), demand, &limits(1, 1)), Plan::LookAgain));
     assert!(matches!(allocate(standings(), demand, &limits(2, 1)), Plan::StartNew));
     let plan = plan_pool(standings(), &pool(1, "b1"), &limits(9, 1), &PoolHealth::default(), at(1));
@@ -320,6 +324,7 @@ impl World {
                 self.servers[at].stop(StopReason::Pool, self.now).unwrap();
             }
             Plan::LimitReached(_) => assert_eq!(self.limits().room(), 0),
+            Plan::NoPlace => unreachable!("there is always one"),
             Plan::LookAgain => unreachable!("here everything is written down at once"),
         }
     }

@@ -9,6 +9,8 @@ use super::{Exit, ExitCause, FactKind, PendingFact, Server, ServerState, backoff
 pub enum Seen {
     /// It knows nothing of it.
     Missing,
+    /// Its host cannot be asked: it may still run.
+    Unreachable,
     /// It runs and is not ready.
     Starting,
     /// It runs and accepts players.
@@ -66,6 +68,8 @@ impl Server {
                     now,
                 )
             }
+            (ServerState::Starting | ServerState::Stopping, Seen::Unreachable) => Step::Wait(None),
+            (ServerState::Ready | ServerState::Allocated, Seen::Unreachable) => self.settle_history(),
             (ServerState::Ended | ServerState::Lost, _) => Step::Finish,
         }
     }
@@ -93,6 +97,13 @@ impl Server {
         self.start_failed(exit, if for_good { self.tries } else { tries_max }, now)
     }
 
+    /// The document after the host of the present try was lost: the next try, to be placed elsewhere,
+    /// or the end. What the host may have started is stopped when it is back.
+    pub fn host_lost(&self, tries_max: u32, now: Timestamp) -> Server {
+        let exit = Exit { at: now, cause: ExitCause::HostLost, was_ready: false, last_lines: Vec::new() };
+        self.start_failed(exit, tries_max, now)
+    }
+
     fn ready(&self, now: Timestamp) -> Step {
         let mut server = self.clone();
         server.ready_at = Some(now);
@@ -118,8 +129,12 @@ impl Server {
                 }
                 Step::Deliver(Box::new(server))
             }
-            Some(_) | None => self.pending.first().map_or(Step::Wait(None), |fact| Step::Append(*fact)),
+            Some(_) | None => self.settle_history(),
         }
+    }
+
+    fn settle_history(&self) -> Step {
+        self.pending.first().map_or(Step::Wait(None), |fact| Step::Append(*fact))
     }
 
     fn end(&self, exit: Exit, now: Timestamp) -> Step {

@@ -91,6 +91,8 @@ pub struct Volume {
 /// Another host that speaks `POST /v1/games/{game}/servers`. Its key is the provider's to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteSettings {
+    /// What it is called among the hosts.
+    pub host: HostId,
     /// Such as `https://host.example`.
     pub url: String,
     /// The game's id there.

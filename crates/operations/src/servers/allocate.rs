@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use greenroom_directory::{DirectoryError, Expected};
 use greenroom_domain::{
     fleet::{Demand, build_of, takes_listed, takes_title},
+    placement::Host,
     server::{Allocation, Server, StopReason, backoff},
     settings::{FleetSettings, GameSettings, Settings},
 };
@@ -18,10 +19,10 @@ use super::{
     ALLOCATE_MAX, AllocateError, Servers,
     documents::put_server,
     drive::RETRY_MIN,
-    get::view_of,
     idempotency::{Found, RequestKey},
     launch::{Order, default_region},
     limits_max,
+    places::hosts_of,
     view::{Choice, Hold, Taken},
 };
 use greenroom_domain::server::Seen;
@@ -182,7 +183,7 @@ impl Servers {
                 // It may have died since its payload was handed over; then another one is taken.
                 Waited::Given(server) => {
                     if self.is_alive(&server).await {
-                        return Ok(Allocated { server: view_of(&server), is_repeat: false });
+                        return Ok(Allocated { server: self.shown(&server), is_repeat: false });
                     }
                     why = Some("it ended as soon as it was ready".to_owned());
                     dead = Some(id);
@@ -218,7 +219,6 @@ impl Servers {
             by: ask.request.caller.clone(),
         };
         let order = Order {
-            settings: &ask.settings,
             game: &ask.game,
             build: ask.build.clone(),
             region: ask.region.clone(),
@@ -233,19 +233,25 @@ impl Servers {
             region: &ask.region,
             warm_fits: (ask.request.title.is_none() || !takes_title(&ask.fleet))
                 && !(ask.request.listed && takes_listed(&ask.fleet)),
+            // The view sees to it.
+            has_place: true,
         };
         let mut new_secret = None;
-        let make = |taken: &Taken<'_>| {
-            let (server, secret) = order.make(taken);
+        let make = |taken: &Taken<'_>, host: &Host| {
+            let (server, secret) = order.make(taken, host);
             new_secret = Some(secret);
             server
         };
         let max = limits_max(&ask.settings, &ask.game, &ask.fleet);
+        let hosts = hosts_of(&ask.settings, &ask.fleet, &self.0.machines.hosts());
         // Subscribed before looking, so that no change in between is slept through.
         let mut changes = self.watch();
         let (server, server_expected, hold, was_warm) =
-            match self.0.view.choose(&ask.game.id, &ask.game.studio, demand, max, make) {
+            match self.0.view.choose(&ask.game.id, &ask.game.studio, demand, max, hosts, make) {
                 Choice::LimitReached(limit) => return Err(AllocateError::LimitReached(limit)),
+                Choice::NoPlace(why) => {
+                    return Err(AllocateError::NoPlace { why, retry_after: RETRY_AFTER });
+                }
                 Choice::LookAgain => {
                     // A shutdown first: nothing was begun.
                     tokio::select! {
@@ -350,7 +356,7 @@ impl Servers {
 
     async fn wait_for_repeat(&self, id: &ServerId, ask: &Ask) -> Result<Allocated, AllocateError> {
         match self.wait_until_given(id, ask.deadline).await {
-            Waited::Given(server) => Ok(Allocated { server: view_of(&server), is_repeat: true }),
+            Waited::Given(server) => Ok(Allocated { server: self.shown(&server), is_repeat: true }),
             Waited::Failed { why } => Err(no_server(why)),
             Waited::Late => Err(no_server(Some("it was not ready in time".to_owned()))),
             Waited::Closing => Err(AllocateError::Closing),
@@ -390,11 +396,16 @@ impl Servers {
                 tracing::debug!(%instance, %error, "the provider does not answer; its last word counts");
             }
         }
-        let is_ready = self.0.view.seen(&instance) == Seen::Ready;
-        if !is_ready {
+        let seen = self.0.view.seen(server);
+        if seen == Seen::Unreachable {
+            // Its caller is given another one and never learns of it: it ends when its host is back.
+            if let Err(error) = self.stop_because(server.id(), StopReason::HostLost).await {
+                tracing::warn!(server = %server.id(), %error, "a game server on a lost host could not be told to stop");
+            }
+        } else if seen != Seen::Ready {
             self.nudge(server.id());
         }
-        is_ready
+        seen == Seen::Ready
     }
 
     async fn give_up(&self, id: &ServerId) {

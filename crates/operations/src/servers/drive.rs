@@ -13,7 +13,7 @@ use bytes::Bytes;
 use greenroom_directory::{Change, DirectoryError, Expected, Partition, Revision};
 use greenroom_domain::{
     fleet::build_of,
-    server::{FactKind, PendingFact, Server, ServerState, Step},
+    server::{FactKind, PendingFact, Seen, Server, ServerState, Step},
 };
 use greenroom_fleet::{ProviderError, StartError};
 use greenroom_protocol::{ServerId, Timestamp};
@@ -27,6 +27,7 @@ use super::{
     get::record_of,
     launch,
     pull::Pull,
+    places::hosts_of,
 };
 use crate::{AppendFailed, Fact};
 
@@ -139,8 +140,17 @@ impl Servers {
 
     async fn step(&self, id: &ServerId) -> Result<Outcome, StepError> {
         let Some((server, revision)) = self.0.view.get(id) else { return Ok(Outcome::Idle(None)) };
-        let seen = self.0.view.seen(&server.instance());
+        let seen = self.0.view.seen(&server);
         let now = self.0.clock.now();
+        if seen == Seen::Unreachable
+            && let Some(next) = self.elsewhere(&server, now)
+        {
+            tracing::warn!(server = %id, lost = %server.birth.host, host = %next.birth.host, "the host of a game server that starts is lost; it is tried on another one");
+            return Ok(match self.save(&server, revision, next).await? {
+                Saved::Done => Outcome::Again,
+                Saved::Conflict => Outcome::Conflict,
+            });
+        }
         let next = match server.next(&seen, self.tries_max(&server), now) {
             Step::Wait(due) => return Ok(Outcome::Idle(due)),
             Step::Start => return self.start_try(&server, revision).await,
@@ -175,6 +185,12 @@ impl Servers {
     ) -> Result<Saved, DirectoryError> {
         if new.ports.is_empty() && new.ready_at.is_some() {
             new.ports = self.0.view.ports(&new.instance());
+            if let Some(address) = self.0.view.public_address(&new.instance()) {
+                new.birth.address = address;
+            }
+        }
+        if new.state == ServerState::Starting && new.tries > old.tries && new.birth.host == old.birth.host {
+            self.place_again(&mut new);
         }
         let mut changes = vec![put_server(&new, Expected::At(revision))?];
         if let Some(key) = new.forgotten_idempotency()
@@ -188,6 +204,32 @@ impl Servers {
         Self::note_passage(old, &new);
         self.0.view.apply(new, revision, self.0.clock.now());
         Ok(Saved::Done)
+    }
+
+    /// The next try of a server that somebody waits for and whose host is lost, if there is another
+    /// host. Without one it waits for its own.
+    fn elsewhere(&self, server: &Server, now: Timestamp) -> Option<Server> {
+        if server.state != ServerState::Starting || server.allocation.is_none() {
+            return None;
+        }
+        let mut next = server.host_lost(self.tries_max(server), now);
+        if next.state != ServerState::Starting {
+            return Some(next);
+        }
+        self.place_again(&mut next);
+        (next.birth.host != server.birth.host).then_some(next)
+    }
+
+    /// Moves the next try to another host than the last one's, if one has room. A host changes with
+    /// the number of the try only, so that no instance can be on two.
+    fn place_again(&self, server: &mut Server) {
+        let Some((settings, game)) = self.game(&server.birth.game) else { return };
+        let Some(fleet) = game.fleet else { return };
+        let hosts = hosts_of(&settings, &fleet, &self.0.machines.hosts());
+        if let Ok(host) = self.0.view.place_again(server, hosts) {
+            server.birth.host = host.id;
+            server.birth.address = host.address;
+        }
     }
 
     async fn start_try(&self, server: &Server, revision: Revision) -> Result<Outcome, StepError> {

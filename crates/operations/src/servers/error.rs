@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use greenroom_directory::DirectoryError;
-use greenroom_domain::fleet::Limit;
+use greenroom_domain::{fleet::Limit, placement::NoPlace};
 use greenroom_fleet::ProviderError;
 use greenroom_protocol::{ErrorCode, RegionId};
 use greenroom_storage::StorageError;
@@ -47,6 +47,14 @@ pub enum AllocateError {
         /// When it may be worth trying again.
         retry_after: Duration,
     },
+    /// No host has room, or none can be reached.
+    #[error("{why}; {}", remedy(.why))]
+    NoPlace {
+        /// What is the matter with the hosts.
+        why: NoPlace,
+        /// When it may be worth trying again.
+        retry_after: Duration,
+    },
     /// Greenroom is shutting down.
     #[error("the server is being restarted; try again in a moment")]
     Closing,
@@ -68,7 +76,7 @@ impl AllocateError {
             Self::InvalidKey => ErrorCode::Invalid,
             Self::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,
             Self::LimitReached(_) => ErrorCode::LimitReached,
-            Self::NoServer { .. } => ErrorCode::NoServer,
+            Self::NoServer { .. } | Self::NoPlace { .. } => ErrorCode::NoServer,
             Self::Closing => ErrorCode::Unavailable,
             Self::Directory(error) => Failure::directory(error.clone()).code(),
             Self::Storage(error) => Failure::storage(error.clone()).code(),
@@ -78,7 +86,7 @@ impl AllocateError {
     /// When it may be worth trying again, if waiting helps.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NoServer { retry_after, .. } => Some(*retry_after),
+            Self::NoServer { retry_after, .. } | Self::NoPlace { retry_after, .. } => Some(*retry_after),
             Self::Closing | Self::Directory(_) | Self::Storage(_) => Some(Duration::from_secs(1)),
             Self::NoSuchGame
             | Self::NoFleet
@@ -170,6 +178,14 @@ fn limit(limit: Limit) -> String {
                 "the studio's games run as many servers as they may ({max}); wait until one ends, or stop one"
             )
         }
+    }
+}
+
+const fn remedy(why: &NoPlace) -> &'static str {
+    match why {
+        NoPlace::NoHost(_) => "add one under [hosts.…] in the configuration",
+        NoPlace::NoneReachable { .. } => "try again when one is back",
+        NoPlace::Full { .. } => "wait until a server ends, stop one, or add a host",
     }
 }
 

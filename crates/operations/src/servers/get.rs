@@ -16,7 +16,7 @@ impl Servers {
     pub async fn get(&self, game: &GameId, id: &ServerId) -> Result<ServerView, ServerError> {
         if let Some(server) = self.living(id) {
             return if server.birth.game == *game {
-                Ok(view_of(&server))
+                Ok(self.shown(&server))
             } else {
                 Err(ServerError::NotFound)
             };
@@ -26,14 +26,21 @@ impl Servers {
         Ok(view_of_record(&row))
     }
 
+    /// A living server as its studio sees it, and whether its host can be asked.
+    pub(crate) fn shown(&self, server: &Server) -> ServerView {
+        let living = !server.state.is_final();
+        let host_reachable = living.then(|| self.0.view.is_host_reachable(server));
+        ServerView { host_reachable, ..view_of(server) }
+    }
+
     /// The server's document, if it is still in the directory.
     pub fn living(&self, id: &ServerId) -> Option<Arc<Server>> {
         self.0.view.get(id).map(|(server, _)| server)
     }
 }
 
-/// A living server as its studio sees it.
-pub fn view_of(server: &Server) -> ServerView {
+/// A server by its document alone.
+pub(crate) fn view_of(server: &Server) -> ServerView {
     let birth = &server.birth;
     let stopped = server.stop_reason;
     let change = |passage: &Passage| StateChange {
@@ -53,6 +60,7 @@ pub fn view_of(server: &Server) -> ServerView {
         address: birth.address.clone(),
         port: server.port(),
         ports: server.ports.iter().map(port).collect(),
+        host_reachable: None,
         created_at: birth.created_at,
         allocation: server.allocation.as_ref().map(|allocation| AllocationView {
             at: allocation.at,
@@ -83,6 +91,7 @@ pub(crate) fn view_of_record(row: &ServerRecord) -> ServerView {
         address: row.address.clone().unwrap_or_default(),
         port: ports.first().map(|port| port.port),
         ports: ports.iter().map(port).collect(),
+        host_reachable: None,
         created_at: row.created_at,
         allocation: row.allocated_at.map(|at| AllocationView {
             at,
@@ -127,6 +136,7 @@ pub(crate) fn reason(reason: StopReason) -> String {
         StopReason::Pool => "the warm pool has no use for it",
         StopReason::Deadline => "it was not ready before the allocation's deadline",
         StopReason::Abandoned => "whoever asked for it went away before it was ready",
+        StopReason::HostLost => "its host could not be reached when it was to be given away",
         StopReason::Shutdown => "the development server ends",
     }
     .to_owned()

@@ -80,7 +80,7 @@ impl Servers {
             return Ok(vacant);
         }
         let found = match self.0.view.get(&record.server) {
-            Some((server, _)) if server.was_given() => Found::Given(Box::new(view_of(&server))),
+            Some((server, _)) if server.was_given() => Found::Given(Box::new(self.shown(&server))),
             Some((server, _)) if server.state < ServerState::Stopping => Found::OnItsWay(record.server),
             Some(_) => return Ok(vacant),
             None => {

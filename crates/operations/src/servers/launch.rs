@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use greenroom_domain::{
     fleet::build_of,
+    placement::Host,
     server::{Allocation, Birth, Purpose, Server, ServerPort, new_code, new_id, new_name},
-    settings::{FleetSettings, GameSettings, ProviderSettings, Settings},
+    settings::{FleetSettings, GameSettings, ProviderSettings},
     template::{Template, TemplateError, Values},
 };
 use greenroom_fleet::{BoundPort, Launch, Observed, Program, Render, StartSpec};
@@ -27,7 +28,6 @@ const TRIES_MAX: u32 = 64;
 
 /// What is asked of a server that does not exist yet.
 pub(crate) struct Order<'a> {
-    pub(crate) settings: &'a Settings,
     pub(crate) game: &'a GameSettings,
     pub(crate) build: BuildId,
     pub(crate) region: RegionId,
@@ -40,7 +40,7 @@ pub(crate) struct Order<'a> {
 
 impl Order<'_> {
     /// The new server's document, and its token's secret.
-    pub(crate) fn make(&self, taken: &Taken<'_>) -> (Server, String) {
+    pub(crate) fn make(&self, taken: &Taken<'_>, host: &Host) -> (Server, String) {
         let mut rng = rand::rng();
         let name = free(|name| taken.has_name(name), || new_name(&self.game.id, &mut rng));
         let length = self.game.fleet.as_ref().and_then(|fleet| fleet.connection.code_length());
@@ -57,9 +57,9 @@ impl Order<'_> {
             version: self.version.clone(),
             build: self.build.clone(),
             region: self.region.clone(),
-            host: greenroom_fleet::local_host(),
+            host: host.id.clone(),
             purpose,
-            address: self.settings.public_address.clone(),
+            address: host.address.clone(),
             created_at: self.now,
         };
         let secret = authenticate::new_secret();
@@ -81,11 +81,21 @@ fn free(is_taken: impl Fn(&str) -> bool, mut make: impl FnMut() -> String) -> St
 
 /// The region that a fleet runs in unless told otherwise.
 pub(crate) fn default_region(fleet: &FleetSettings) -> RegionId {
-    fleet
-        .regions
-        .first()
-        .cloned()
-        .unwrap_or_else(|| RegionId::new("local").expect("it has the form of an id"))
+    regions(fleet).swap_remove(0)
+}
+
+/// The regions that a fleet runs in, each once, at least one; the default first.
+pub(crate) fn regions(fleet: &FleetSettings) -> Vec<RegionId> {
+    let mut regions: Vec<RegionId> = Vec::new();
+    for region in &fleet.regions {
+        if !regions.contains(region) {
+            regions.push(region.clone());
+        }
+    }
+    if regions.is_empty() {
+        regions.push(RegionId::new("local").expect("it has the form of an id"));
+    }
+    regions
 }
 
 /// Whether the server was made for what the fleet is now.

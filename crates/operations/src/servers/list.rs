@@ -6,10 +6,7 @@ use greenroom_domain::server::{Server, ServerState};
 use greenroom_protocol::{GameId, hosting::ServerView};
 use greenroom_storage::{Cursor, ServerFilter};
 
-use super::{
-    ServerError, Servers,
-    get::{view_of, view_of_record},
-};
+use super::{ServerError, Servers, get::view_of_record};
 
 /// A part of the list of ended servers.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +24,7 @@ impl Servers {
     /// The servers whose documents stand, of one game or of all, newest first. One that has just
     /// ended is among them until its end has been written down.
     pub fn list(&self, game: Option<&GameId>) -> Vec<ServerView> {
-        self.snapshot(game).iter().map(|server| view_of(server)).collect()
+        self.snapshot(game).iter().map(|server| self.shown(server)).collect()
     }
 
     /// The same as documents, for who watches them.

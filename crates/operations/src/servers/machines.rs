@@ -5,10 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use greenroom_domain::server::{Exit, ExitCause, Seen, ServerPort};
 use greenroom_fleet::{
-    BoundPort, LogLines, LogQuery, Observations, Observed, Phase, Provider, ProviderError, StartError,
-    StartSpec, Started, Usage,
+    BoundPort, HostStatus, LogLines, LogQuery, Observations, Observed, Phase, Provider, ProviderError,
+    StartError, StartSpec, Started, Usage,
 };
 use greenroom_protocol::ServerId;
+use tokio::sync::watch;
 
 #[cfg(test)]
 use super::tests::scripted::{Scripted, ScriptedObservations};
@@ -34,6 +35,24 @@ impl Machines {
             Self::Provider(provider) => provider.start(spec).await,
             #[cfg(test)]
             Self::Scripted(scripted) => scripted.start(spec).await,
+        }
+    }
+
+    /// Every host as it is seen now.
+    pub(crate) fn hosts(&self) -> Vec<HostStatus> {
+        match self {
+            Self::Provider(provider) => provider.hosts(),
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.hosts(),
+        }
+    }
+
+    /// A counter that changes when a host is lost or comes back.
+    pub(crate) fn host_changes(&self) -> watch::Receiver<u64> {
+        match self {
+            Self::Provider(provider) => provider.host_changes(),
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.host_changes(),
         }
     }
 

@@ -32,11 +32,13 @@ mod documents;
 mod drive;
 mod error;
 mod get;
+mod hosts;
 mod idempotency;
 mod launch;
 mod list;
 mod logs;
 mod machines;
+mod places;
 mod pool;
 mod pull;
 mod reconcile;
@@ -47,7 +49,6 @@ mod view;
 
 pub use allocate::{AllocateRequest, Allocated};
 pub use error::{AllocateError, ServerError};
-pub use get::view_of;
 pub use list::{Counts, EndedPage};
 pub use pool::PoolView;
 

@@ -9,8 +9,9 @@ use std::{
 use greenroom_directory::{DirectoryError, Expected};
 use greenroom_domain::{
     fleet::{Pool, PoolBounds, build_of, demand::LOOK_EVERY},
+    placement::Host,
     server::{Server, StopReason},
-    settings::{FleetSettings, Settings},
+    settings::{FleetSettings, GameSettings, Settings},
 };
 use greenroom_protocol::hosting::ServerState;
 use greenroom_protocol::{GameId, RegionId, Timestamp};
@@ -18,8 +19,9 @@ use greenroom_protocol::{GameId, RegionId, Timestamp};
 use super::{
     Servers,
     documents::put_server,
-    launch::{Order, default_region},
+    launch::{Order, regions},
     limits_max,
+    places::hosts_of,
     view::{Hold, Taken},
 };
 
@@ -60,8 +62,8 @@ impl Servers {
         let settings = Arc::clone(&self.0.settings.borrow());
         let now = self.0.clock.now();
         let fleets = settings.games.iter().filter_map(|(id, game)| Some((id, game.fleet.as_ref()?)));
-        let pool = |(game, fleet): (&GameId, &FleetSettings)| {
-            let (region, bounds) = (default_region(fleet), PoolBounds::of(fleet));
+        let pool = |(game, fleet, region): (&GameId, &FleetSettings, RegionId)| {
+            let bounds = PoolBounds::of(fleet);
             let servers = self.0.view.list(Some(game));
             let warm = servers.iter().filter(|server| server.is_warm() && server.birth.region == region);
             let (ready, starting): (Vec<_>, Vec<_>) =
@@ -75,17 +77,20 @@ impl Servers {
                 bounds,
             }
         };
-        fleets.map(pool).collect()
+        let in_regions = |(game, fleet)| regions(fleet).into_iter().map(move |region| (game, fleet, region));
+        fleets.flat_map(in_regions).map(pool).collect()
     }
 
     /// Plans the pools after each change of a server or of the settings, and when a pause is over.
     pub(crate) async fn keep_pools(&self) {
         let mut changes = self.watch();
         let mut settings = self.0.settings.clone();
+        let mut hosts = self.0.machines.host_changes();
         let mut counted = Counted::default();
         loop {
             changes.mark_unchanged();
             settings.mark_unchanged();
+            hosts.mark_unchanged();
             self.forget_demand();
             let pause = if self.is_draining() { None } else { self.fill_pools().await };
             self.count(&mut counted);
@@ -101,6 +106,7 @@ impl Servers {
                 () = self.0.shutdown.cancelled() => return,
                 changed = settings.changed() => if changed.is_err() { return },
                 changed = changes.changed() => if changed.is_err() { return },
+                changed = hosts.changed() => if changed.is_err() { return },
                 () = timer => {}
             }
         }
@@ -131,12 +137,33 @@ impl Servers {
         let Some((game, fleet)) = game else {
             return self.close_pool(id).await.map(|()| None);
         };
-        let (build, region) = (build_of(fleet, &fleet.version), default_region(fleet));
+        let regions = regions(fleet);
+        for server in self.0.view.list(Some(id)).iter().filter(|server| server.is_warm()) {
+            if !regions.contains(&server.birth.region) {
+                self.stop_warm(server.id()).await?;
+            }
+        }
+        let mut wakes = Vec::new();
+        for region in regions {
+            wakes.extend(self.fill_region(settings, game, fleet, region, now).await?);
+        }
+        Ok(wakes.into_iter().min())
+    }
+
+    /// Plans the pool of one region.
+    async fn fill_region(
+        &self,
+        settings: &Settings,
+        game: &GameSettings,
+        fleet: &FleetSettings,
+        region: RegionId,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, DirectoryError> {
+        let (id, build) = (&game.id, build_of(fleet, &fleet.version));
         let bounds = PoolBounds::of(fleet);
         let wanted = self.0.view.wanted(id, &region, bounds, now);
         let pool = Pool { wanted, build: Some(build.clone()), region: Some(region.clone()), waiting: 0 };
         let order = Order {
-            settings,
             game,
             build,
             region,
@@ -147,13 +174,14 @@ impl Servers {
             now,
         };
         let mut secrets = Vec::new();
-        let make = |taken: &Taken<'_>| {
-            let (server, secret) = order.make(taken);
+        let make = |taken: &Taken<'_>, host: &Host| {
+            let (server, secret) = order.make(taken, host);
             secrets.push((server.instance(), secret));
             server
         };
         let max = limits_max(settings, game, fleet);
-        let work = self.0.view.plan_pool(id, &game.studio, pool, max, now, make);
+        let hosts = hosts_of(settings, fleet, &self.0.machines.hosts());
+        let work = self.0.view.plan_pool(id, &game.studio, pool, max, &hosts, now, make);
         self.0.secrets.lock().extend(secrets);
         for server in &work.stop {
             self.stop_warm(server).await?;
@@ -234,7 +262,7 @@ impl Servers {
         let settings = Arc::clone(&self.0.settings.borrow());
         self.0.view.forget_demand(|game, region| {
             let fleet = settings.games.get(game).and_then(|game| game.fleet.as_ref());
-            fleet.is_some_and(|fleet| fleet.regions.contains(region) || default_region(fleet) == *region)
+            fleet.is_some_and(|fleet| regions(fleet).contains(region))
         });
     }
 

@@ -7,6 +7,7 @@ use greenroom_directory::{DirectoryError, Expected, Notice, Watch};
 use greenroom_domain::server::Server;
 use greenroom_fleet::{Observed, Phase};
 use greenroom_protocol::{ServerId, Timestamp};
+use tokio::sync::watch;
 
 use super::{
     IDEMPOTENCY_KEEP, Servers, StartError,
@@ -36,6 +37,9 @@ impl Servers {
     pub(crate) async fn take_up(&self) -> Result<(), StartError> {
         // What runs comes first: a document whose process is not known yet would count as lost.
         let sightings = self.0.machines.observe();
+        let mut host_changes = self.0.machines.host_changes();
+        host_changes.mark_unchanged();
+        self.0.view.note_hosts(&self.0.machines.hosts());
         let words = self.0.view.words();
         self.0.view.note_list(&self.0.machines.list().await?, words);
         let mut watch = self.0.directory.watch(&[SERVER]).await?;
@@ -52,6 +56,8 @@ impl Servers {
             tracing::info!(servers = count, "took up the game servers that there are");
         }
         let (watcher, observer, resyncer, pooler) = (self.clone(), self.clone(), self.clone(), self.clone());
+        let hosts = self.clone();
+        self.0.tracker.spawn(async move { hosts.watch_hosts(host_changes).await });
         self.0.tracker.spawn(async move { watcher.watch_documents(watch).await });
         self.0.tracker.spawn(async move { observer.watch_machines(sightings).await });
         self.0.tracker.spawn(async move { resyncer.resync_for_ever().await });
@@ -103,6 +109,20 @@ impl Servers {
         }
     }
 
+    /// Looks at everything as soon as a host is lost or comes back.
+    async fn watch_hosts(&self, mut changes: watch::Receiver<u64>) {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.0.shutdown.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+            if let Err(error) = self.resync().await {
+                tracing::warn!(%error, "the game servers could not be looked at after a host changed; it is tried again");
+            }
+        }
+    }
+
     async fn resync_for_ever(&self) {
         let mut resyncs = 0_u32;
         loop {
@@ -123,9 +143,13 @@ impl Servers {
 
     /// Compares everything that should be with everything that is.
     async fn resync(&self) -> Result<(), StartError> {
+        // Asked for before the list and taken in after it: what is missing on a host that can be
+        // asked is gone, and must not seem so a moment too early.
+        let hosts = self.0.machines.hosts();
         let words = self.0.view.words();
         let list = self.0.machines.list().await?;
         self.0.view.note_list(&list, words);
+        self.0.view.note_hosts(&hosts);
         for observed in &list {
             self.look_at(observed).await;
         }

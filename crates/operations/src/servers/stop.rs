@@ -9,7 +9,7 @@ use greenroom_directory::DirectoryError;
 use greenroom_domain::server::{Server, StopReason};
 use greenroom_protocol::{GameId, ServerId, hosting::ServerView};
 
-use super::{ServerError, Servers, drive::Saved, get::view_of};
+use super::{ServerError, Servers, drive::Saved};
 
 /// How often a stop is tried again when others change the server at the same time.
 const STOP_TRIES_MAX: u32 = 32;
@@ -27,7 +27,7 @@ impl Servers {
             None => return self.get(game, id).await,
         }
         match self.stop_because(id, StopReason::Requested).await? {
-            Some(server) => Ok(view_of(&server)),
+            Some(server) => Ok(self.shown(&server)),
             None => self.get(game, id).await,
         }
     }

@@ -19,10 +19,11 @@ use greenroom_domain::{
         self, Availability, Demand, DemandHistory, Limit, Limits, Plan, Pool, PoolBounds, PoolHealth,
         Standing,
     },
+    placement::{self, Host, NoPlace, Wanted},
     server::{Birth, Seen, Server, ServerPort, ServerState},
 };
-use greenroom_fleet::{Observed, Phase};
-use greenroom_protocol::{GameId, RegionId, ServerId, StudioId, Timestamp};
+use greenroom_fleet::{HostStatus, Observed, Phase};
+use greenroom_protocol::{GameId, HostId, RegionId, ServerId, StudioId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -44,6 +45,10 @@ struct State {
     removed: HashSet<ServerId>,
     removed_order: VecDeque<ServerId>,
     instances: HashMap<ServerId, Instance>,
+    /// Hosts that cannot be asked at the moment.
+    lost: HashSet<HostId>,
+    /// Where the next try of a server goes whose last one is just being written down as failed.
+    moving: HashMap<ServerId, HostId>,
     /// Grows with each word of the provider, so that a list that was asked for before it can be
     /// told to be older.
     words: u64,
@@ -64,6 +69,8 @@ struct Entry {
 struct Instance {
     phase: Phase,
     ports: Vec<ServerPort>,
+    public_address: Option<String>,
+    is_host_reachable: bool,
     /// It had its payload before it ran.
     has_payload: bool,
     word: u64,
@@ -80,6 +87,7 @@ pub(crate) enum Choice {
     /// After the next change there is one, or room.
     LookAgain,
     LimitReached(Limit),
+    NoPlace(NoPlace),
 }
 
 /// What a pool needs done.
@@ -157,6 +165,7 @@ impl View {
             let place = (game.clone(), server.birth.region.clone());
             state.demand.entry(place).or_default().became_ready(took);
         }
+        state.moving.remove(&id);
         state.game_of.insert(id.clone(), game.clone());
         let entry = Entry { server: Arc::new(server), revision: Some(revision), held };
         state.games.entry(game).or_default().insert(id, entry);
@@ -169,6 +178,7 @@ impl View {
     pub(crate) fn remove(&self, id: &ServerId) {
         let mut state = self.state.lock();
         state.take(id);
+        state.moving.remove(id);
         if state.removed.insert(id.clone()) {
             state.removed_order.push_back(id.clone());
             if state.removed_order.len() > REMOVED_MAX
@@ -215,12 +225,21 @@ impl View {
         let ports = machines::ports(&observed.ports);
         if let Some(known) = state.instances.get_mut(&observed.id) {
             known.word = word;
+            known.is_host_reachable = observed.is_host_reachable;
             if rank(&observed.phase) >= rank(&known.phase) {
                 known.phase = observed.phase.clone();
                 known.ports = ports;
+                known.public_address.clone_from(&observed.public_address);
             }
         } else {
-            let instance = Instance { phase: observed.phase.clone(), ports, has_payload: false, word };
+            let instance = Instance {
+                phase: observed.phase.clone(),
+                ports,
+                public_address: observed.public_address.clone(),
+                is_host_reachable: observed.is_host_reachable,
+                has_payload: false,
+                word,
+            };
             state.instances.insert(observed.id.clone(), instance);
         }
         drop(state);
@@ -236,6 +255,8 @@ impl View {
         let instance = state.instances.entry(id.clone()).or_insert(Instance {
             phase: Phase::Starting,
             ports: Vec::new(),
+            public_address: None,
+            is_host_reachable: true,
             has_payload,
             word,
         });
@@ -264,9 +285,56 @@ impl View {
         self.state.lock().instances.retain(|id, instance| instance.word > words || listed.contains(id));
     }
 
-    /// What the provider last said of an instance.
-    pub(crate) fn seen(&self, instance: &ServerId) -> Seen {
-        self.state.lock().instances.get(instance).map_or(Seen::Missing, |known| machines::seen(&known.phase))
+    /// Takes in which hosts can be asked. To be told before a list that was asked for later, so that
+    /// what is missing in that one is missing on a host that could be asked.
+    pub(crate) fn note_hosts(&self, hosts: &[HostStatus]) {
+        let lost = hosts.iter().filter(|host| !host.state.is_up()).map(|host| host.id.clone()).collect();
+        let is_news = {
+            let mut state = self.state.lock();
+            let is_news = state.lost != lost;
+            state.lost = lost;
+            is_news
+        };
+        if is_news {
+            self.changed();
+        }
+    }
+
+    /// What the provider last said of a server's present try.
+    pub(crate) fn seen(&self, server: &Server) -> Seen {
+        let state = self.state.lock();
+        let known = state.instances.get(&server.instance());
+        let has_ended = known.is_some_and(|known| matches!(known.phase, Phase::Ended(_)));
+        if !has_ended && !state.is_reachable(server) {
+            return Seen::Unreachable;
+        }
+        known.map_or(Seen::Missing, |known| machines::seen(&known.phase))
+    }
+
+    /// Whether the host of a server can be asked.
+    pub(crate) fn is_host_reachable(&self, server: &Server) -> bool {
+        self.state.lock().is_reachable(server)
+    }
+
+    /// The address that its host says an instance is reached at.
+    pub(crate) fn public_address(&self, instance: &ServerId) -> Option<String> {
+        self.state.lock().instances.get(instance)?.public_address.clone()
+    }
+
+    /// How many servers there are on each host, starting and stopping ones included.
+    pub(crate) fn counts_of_hosts(&self) -> HashMap<HostId, u32> {
+        self.state.lock().counts_of_hosts()
+    }
+
+    /// Chooses a host for the next try of a server whose last one failed, and keeps its place there
+    /// until that has been written down.
+    pub(crate) fn place_again(&self, server: &Server, hosts: Vec<Host>) -> Result<Host, NoPlace> {
+        let mut state = self.state.lock();
+        let hosts = state.counted(hosts);
+        let wanted = Wanted { region: &server.birth.region, avoid: Some(&server.birth.host) };
+        let host = placement::place(&hosts, wanted)?.clone();
+        state.moving.insert(server.id().clone(), host.id.clone());
+        Ok(host)
     }
 
     /// The ports of an instance.
@@ -279,18 +347,22 @@ impl View {
         self.state.lock().instances.get(instance).is_some_and(|known| known.has_payload)
     }
 
-    /// Chooses a server for an allocation and reserves it. `make` makes the document of a new one;
-    /// it is told whether a name is in use.
+    /// Chooses a server for an allocation and reserves it. `make` makes the document of a new one on
+    /// one of `hosts`; it is told whether a name is in use.
     pub(crate) fn choose(
         self: &Arc<Self>,
         game: &GameId,
         studio: &StudioId,
         demand: Demand<'_>,
         max: LimitsMax,
-        make: impl FnOnce(&Taken<'_>) -> Server,
+        hosts: Vec<Host>,
+        make: impl FnOnce(&Taken<'_>, &Host) -> Server,
     ) -> Choice {
         let mut state = self.state.lock();
         let limits = state.limits(game, studio, max);
+        let hosts = state.counted(hosts);
+        let place = placement::place(&hosts, Wanted { region: demand.region, avoid: None });
+        let demand = Demand { has_place: place.is_ok(), ..demand };
         let hold =
             |id: &ServerId, is_reservation| Hold { view: Arc::clone(self), id: id.clone(), is_reservation };
         let plan = fleet::allocate(state.standings(game), demand, &limits);
@@ -298,8 +370,12 @@ impl View {
             Plan::UseWarm(server) | Plan::Replace(server) => server.id().clone(),
             Plan::LimitReached(limit) => return Choice::LimitReached(limit),
             Plan::LookAgain => return Choice::LookAgain,
-            Plan::StartNew => {
-                let server = Arc::new(state.reserve(game, make));
+            Plan::StartNew | Plan::NoPlace => {
+                let host = match place {
+                    Ok(host) => host,
+                    Err(why) => return Choice::NoPlace(why),
+                };
+                let server = Arc::new(state.reserve(game, |taken| make(taken, host)));
                 let hold = hold(server.id(), true);
                 return Choice::Start(server, hold);
             }
@@ -325,8 +401,9 @@ impl View {
         studio: &StudioId,
         mut pool: Pool,
         max: LimitsMax,
+        hosts: &[Host],
         now: Timestamp,
-        mut make: impl FnMut(&Taken<'_>) -> Server,
+        mut make: impl FnMut(&Taken<'_>, &Host) -> Server,
     ) -> PoolWork {
         let mut state = self.state.lock();
         let limits = state.limits(game, studio, max);
@@ -335,13 +412,16 @@ impl View {
         let plan = fleet::plan_pool(state.standings(game), &pool, &limits, &health, now);
         let (start, wake_at) = (plan.start, plan.wake_at);
         let stop: Vec<ServerId> = plan.stop.iter().map(|server| server.id().clone()).collect();
-        let reserve = |state: &mut State| {
-            let server = Arc::new(state.reserve(game, &mut make));
+        let mut reserve = |state: &mut State| {
+            let hosts = state.counted(hosts.to_vec());
+            let region = pool.region.as_ref()?;
+            // Without a place it waits: each end of a server and each return of a host is told.
+            let host = placement::place(&hosts, Wanted { region, avoid: None }).ok()?;
+            let server = Arc::new(state.reserve(game, |taken| make(taken, host)));
             let hold = Hold { view: Arc::clone(self), id: server.id().clone(), is_reservation: true };
-            (server, hold)
+            Some((server, hold))
         };
-        let mut reserve = reserve;
-        let start = (0..start).map(|_| reserve(&mut state)).collect();
+        let start = (0..start).map_while(|_| reserve(&mut state)).collect();
         PoolWork { start, stop, wake_at }
     }
 
@@ -406,6 +486,35 @@ impl State {
         limits
     }
 
+    /// Everything that is on a host or about to be, counted afresh.
+    fn counts_of_hosts(&self) -> HashMap<HostId, u32> {
+        let mut counts = HashMap::new();
+        let living = self.games.values().flat_map(HashMap::values);
+        for entry in living.filter(|entry| !entry.server.state.is_final()) {
+            let host = self.moving.get(entry.server.id()).unwrap_or(&entry.server.birth.host);
+            *counts.entry(host.clone()).or_insert(0) += 1;
+        }
+        counts
+    }
+
+    /// `hosts` with what runs on them.
+    fn counted(&self, mut hosts: Vec<Host>) -> Vec<Host> {
+        // One that has no bound needs no count, nor does the only one.
+        if hosts.iter().all(|host| host.servers_max == u32::MAX) && hosts.len() < 2 {
+            return hosts;
+        }
+        let counts = self.counts_of_hosts();
+        for host in &mut hosts {
+            host.running = counts.get(&host.id).copied().unwrap_or(0);
+        }
+        hosts
+    }
+
+    fn is_reachable(&self, server: &Server) -> bool {
+        let instance = self.instances.get(&server.instance());
+        !self.lost.contains(&server.birth.host) && instance.is_none_or(|known| known.is_host_reachable)
+    }
+
     fn standings(&self, game: &GameId) -> impl Iterator<Item = Standing<'_>> {
         let entries = self.games.get(game).into_iter().flat_map(HashMap::values);
         entries.map(|entry| Standing { server: &entry.server, availability: self.availability(entry) })
@@ -414,6 +523,9 @@ impl State {
     fn availability(&self, entry: &Entry) -> Availability {
         if entry.held {
             return if entry.revision.is_none() { Availability::NotNow } else { Availability::Never };
+        }
+        if !self.is_reachable(&entry.server) {
+            return Availability::Never;
         }
         let phase = self.instances.get(&entry.server.instance()).map(|instance| &instance.phase);
         let lives = match (entry.server.state, phase) {

@@ -2,6 +2,7 @@
 
 mod allocating;
 mod codes;
+mod hosts;
 mod pools;
 mod restarts;
 pub(crate) mod scripted;
@@ -225,7 +226,7 @@ fn fleet() -> FleetSettings {
         running_max: 20,
         warm_payload: WarmPayload::File,
         version: "1.0.0".to_owned(),
-        regions: ["eu", "us"].map(|region| RegionId::new(region).unwrap()).to_vec(),
+        regions: vec![RegionId::new("eu").unwrap()],
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
         ended_keep: Duration::from_hours(1),

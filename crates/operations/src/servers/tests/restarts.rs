@@ -142,6 +142,7 @@ async fn a_process_that_means_nothing_is_stopped() {
         labels: BTreeMap::from([("greenroom.birth".to_owned(), "{}".to_owned())]),
         host: greenroom_fleet::local_host(),
         address: None,
+        public_address: None,
         is_host_reachable: true,
         is_paused: false,
     });

@@ -7,9 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use greenroom_fleet::{
-    BoundPort, Exit, ExitCause, Launch, Observed, Phase, ProviderError, StartError, StartSpec, Started,
+    BoundPort, Exit, ExitCause, HostState, HostStatus, Launch, Observed, Phase, ProviderError, StartError,
+    StartSpec, Started,
 };
-use greenroom_protocol::{ServerId, Timestamp};
+use greenroom_protocol::{HostId, ServerId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -29,9 +30,11 @@ pub(crate) enum Fate {
 pub(crate) struct Scripted {
     world: Arc<Mutex<World>>,
     changes: watch::Sender<u64>,
+    host_changes: watch::Sender<u64>,
 }
 
 struct World {
+    hosts: Vec<HostStatus>,
     instances: BTreeMap<ServerId, Instance>,
     fates: VecDeque<Fate>,
     otherwise: Fate,
@@ -59,6 +62,7 @@ pub(crate) struct ScriptedObservations {
 impl Scripted {
     pub(crate) fn new(otherwise: Fate) -> Self {
         let world = World {
+            hosts: vec![host_status(greenroom_fleet::local_host())],
             instances: BTreeMap::new(),
             fates: VecDeque::new(),
             otherwise,
@@ -67,7 +71,40 @@ impl Scripted {
             running_most: 0,
             deliveries_fail: 0,
         };
-        Self { world: Arc::new(Mutex::new(world)), changes: watch::Sender::new(0) }
+        Self {
+            world: Arc::new(Mutex::new(world)),
+            changes: watch::Sender::new(0),
+            host_changes: watch::Sender::new(0),
+        }
+    }
+
+    pub(crate) fn hosts(&self) -> Vec<HostStatus> {
+        self.world.lock().hosts.clone()
+    }
+
+    pub(crate) fn host_changes(&self) -> watch::Receiver<u64> {
+        self.host_changes.subscribe()
+    }
+
+    /// Hosts beside this machine, all up.
+    pub(crate) fn add_hosts(&self, ids: &[&str]) {
+        let ids = ids.iter().map(|id| HostId::new(id).unwrap());
+        self.world.lock().hosts.extend(ids.map(host_status));
+    }
+
+    /// The host goes away or comes back, with all that runs there.
+    pub(crate) fn set_host(&self, id: &str, is_up: bool) {
+        self.change(|world| {
+            let host = world.hosts.iter_mut().find(|host| host.id.as_str() == id).unwrap();
+            host.state = if is_up { HostState::Up } else { HostState::Lost("it does not answer".into()) };
+            world.changes += 1;
+            let change = world.changes;
+            for instance in world.instances.values_mut().filter(|known| known.observed.host.as_str() == id) {
+                instance.observed.is_host_reachable = is_up;
+                instance.change = change;
+            }
+        });
+        self.host_changes.send_modify(|count| *count += 1);
     }
 
     /// The next starts come to these ends, later ones to the usual one.
@@ -131,6 +168,9 @@ impl Scripted {
         if let Some(known) = world.instances.get(&spec.id) {
             return Ok(Started { ports: known.observed.ports.clone(), at: Timestamp::default() });
         }
+        if world.hosts.iter().any(|host| host.id == spec.host && !host.state.is_up()) {
+            return Err(StartError::Unreachable { host: spec.host, why: "it does not answer".into() });
+        }
         let fate = world.fates.pop_front().unwrap_or_else(|| world.otherwise.clone());
         if let Fate::Refused(error) = fate {
             return Err(error);
@@ -155,6 +195,7 @@ impl Scripted {
             labels: spec.labels,
             host: spec.host,
             address: None,
+            public_address: None,
             is_host_reachable: true,
             is_paused: false,
         };
@@ -252,6 +293,11 @@ impl ScriptedObservations {
             self.changes.changed().await.ok()?;
         }
     }
+}
+
+fn host_status(id: HostId) -> HostStatus {
+    let since = Timestamp::default();
+    HostStatus { id, provider: "process", state: HostState::Up, since, engine_version: None, running: 0 }
 }
 
 pub(crate) fn ended(cause: ExitCause) -> Phase {

@@ -142,7 +142,7 @@ impl Day {
     fn allocate(&mut self, second: u64) {
         self.outcome.asked += 1;
         let (build, region) = (build(), region());
-        let demand = Demand { build: &build, region: &region, warm_fits: true };
+        let demand = Demand { build: &build, region: &region, warm_fits: true, has_place: true };
         let plan = allocate(self.servers.iter().map(standing), demand, &self.limits());
         let given = Allocation {
             id: second.to_string(),

@@ -1,0 +1,52 @@
+//! The hosts: where game servers run, and how they are.
+
+use std::collections::HashMap;
+
+use greenroom_domain::settings::{ProviderSettings, Settings};
+use greenroom_fleet::{HostState as Seen, HostStatus};
+use greenroom_protocol::{
+    HostId,
+    hosting::{HostState, HostView},
+};
+
+use super::Servers;
+
+impl Servers {
+    /// Every host, by id, with how many servers there are on it.
+    pub fn hosts(&self) -> Vec<HostView> {
+        let settings = self.0.settings.borrow().clone();
+        let counts = self.0.view.counts_of_hosts();
+        self.0.machines.hosts().into_iter().map(|host| shown(host, &settings, &counts)).collect()
+    }
+}
+
+fn shown(host: HostStatus, settings: &Settings, counts: &HashMap<HostId, u32>) -> HostView {
+    let set = settings.hosts.get(&host.id);
+    let (state, reason) = match host.state {
+        Seen::Up => (HostState::Up, None),
+        Seen::Lost(why) => (HostState::Lost, Some(why)),
+    };
+    let address = set.and_then(|set| set.public_address.clone()).or_else(|| remote(settings, &host.id));
+    HostView {
+        servers: counts.get(&host.id).copied().unwrap_or(0),
+        provider: host.provider.to_owned(),
+        region: set.map(|set| set.region.clone()),
+        state,
+        since: host.since,
+        reason,
+        engine_version: host.engine_version,
+        servers_max: set.map(|set| set.servers_max),
+        address: address.unwrap_or_else(|| settings.public_address.clone()),
+        id: host.id,
+    }
+}
+
+/// Where another installation is; its servers each have an address of their own.
+fn remote(settings: &Settings, id: &HostId) -> Option<String> {
+    let fleets = settings.games.values().filter_map(|game| game.fleet.as_ref());
+    let remotes = fleets.filter_map(|fleet| match &fleet.provider {
+        ProviderSettings::HostingApi(remote) => Some(remote),
+        ProviderSettings::Process | ProviderSettings::Docker(_) => None,
+    });
+    remotes.filter(|remote| remote.host == *id).map(|remote| remote.url.clone()).next()
+}
