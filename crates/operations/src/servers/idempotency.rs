@@ -16,7 +16,7 @@ use super::{
     AllocateError, AllocateRequest, IDEMPOTENCY_KEEP, Servers,
     authenticate::hex,
     documents::{IDEMPOTENCY, IdempotencyRecord, decode, encode},
-    get::{view_of, view_of_record},
+    get::view_of_record,
 };
 
 /// Longest idempotency key, in bytes.

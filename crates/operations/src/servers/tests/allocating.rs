@@ -50,7 +50,9 @@ async fn a_cold_start_is_answered_when_it_is_ready_and_knows_its_payload() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let node = node(folder.path(), &fleet(), Fate::Ready).await;
+    let regions = ["eu", "us"].map(|region| RegionId::new(region).unwrap()).to_vec();
+    let in_two_regions = FleetSettings { regions, ..fleet() };
+    let node = node(folder.path(), &in_two_regions, Fate::Ready).await;
     let unknown = AllocateRequest { game: GameId::new("other").unwrap(), ..ask() };
     let far = AllocateRequest { region: Some("mars".into()), ..ask() };
     let large = AllocateRequest { payload: Some("x".repeat(64 * 1024 + 1)), ..ask() };
