@@ -5,6 +5,7 @@ mod auth;
 mod bans;
 mod events;
 mod hosting;
+mod hosts;
 mod keys;
 mod lobbies;
 mod me;
@@ -76,6 +77,7 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         .routes(routes!(hosting::regions)) // /v1/games/{game}/regions
         .routes(routes!(hosting::get, hosting::stop)) // /v1/servers/{server}
         .routes(routes!(hosting::logs)) // /v1/servers/{server}/logs
+        .routes(routes!(hosts::list)) // /v1/hosts
         // history
         .routes(routes!(events::append, events::page)) // /v1/events
         .routes(routes!(events::stream)) // /v1/events/stream

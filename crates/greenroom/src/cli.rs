@@ -56,6 +56,15 @@ pub enum Command {
         #[command(flatten)]
         arguments: Allocate,
     },
+    /// Lists the hosts that game servers run on
+    Hosts {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: HostsCommand,
+    },
     /// Makes, lists and revokes API keys
     Keys {
         /// Which Greenroom.
@@ -193,6 +202,13 @@ pub struct Allocate {
     /// The same key gives the same server, for a day
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
+}
+
+/// `hosts`
+#[derive(Debug, Subcommand)]
+pub enum HostsCommand {
+    /// Lists the hosts: whether they can be reached, and how many game servers they run
+    Ls,
 }
 
 /// `keys`

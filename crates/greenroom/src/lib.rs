@@ -40,6 +40,7 @@ pub fn main() -> ExitCode {
         Command::Allocate { server, arguments } => {
             single_threaded(commands::allocate::run(server, arguments))
         }
+        Command::Hosts { server, command } => single_threaded(commands::hosts::run(server, command)),
         Command::Keys { server, command } => single_threaded(commands::keys::run(server, command)),
         Command::Version => {
             output::line(env!("CARGO_PKG_VERSION"));

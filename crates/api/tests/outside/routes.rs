@@ -59,6 +59,7 @@ const CASES: &[(&str, &str, Who)] = &[
     ("GET", "/v1/servers/{server}", Who::HostOrSelf),
     ("DELETE", "/v1/servers/{server}", Who::Host),
     ("GET", "/v1/servers/{server}/logs", Who::Host),
+    ("GET", "/v1/hosts", Who::Admin),
     ("POST", "/v1/events", Who::Publisher),
     ("GET", "/v1/events", Who::Subscriber),
     ("GET", "/v1/events/stream", Who::Subscriber),
@@ -168,7 +169,7 @@ async fn who_may_not_is_refused() {
         assert_eq!(status(ask(method, path).bearer_auth(&player)).await, 401, "{name} as a player");
         let powerless_found = status(ask(method, path).header("x-api-key", &powerless)).await;
         assert_eq!(powerless_found, 403, "{name} with a key that permits nothing");
-        if path.contains("{game}") || path == "/v1/admins" {
+        if path.contains("{game}") || matches!(path, "/v1/admins" | "/v1/hosts") {
             for key in [&rival, &of_one_game] {
                 assert_eq!(
                     status(ask(method, path).header("x-api-key", key)).await,
