@@ -1,11 +1,11 @@
 //! What is live: fragments of pages that are rendered once for everybody who looks at them.
 //!
 //! A page names a topic; its stream gets the topic's newest fragment, not every one, so that a slow
-//! reader misses what is out of date and holds up nobody. One task renders all topics that somebody
-//! looks at: when a game server has changed, at most every [`RENDER_PAUSE`], and otherwise every
-//! [`LOOK_EVERY`], because nothing announces players, lobbies and the use of memory here.
+//! reader misses what is out of date and holds up nobody. One task renders what somebody looks at,
+//! when something that it shows has changed, at most every [`RENDER_PAUSE`].
 
 mod log;
+mod news;
 mod samples;
 pub(crate) mod streams;
 
@@ -17,7 +17,7 @@ use maud::Markup;
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
-    time::{Instant, sleep, timeout},
+    time::sleep,
 };
 
 use crate::{
@@ -25,16 +25,14 @@ use crate::{
     parts::Times,
 };
 
-pub(crate) use samples::{SAMPLES_MAX, Sample, Samples};
+use news::{News, Stamp};
+pub(crate) use samples::{SAMPLE_EVERY, Sample, Samples};
 
 /// Streams that are open at once; one more is refused with 503.
 const STREAMS_MAX: usize = 256;
 
 /// The shortest time between two renderings.
 const RENDER_PAUSE: Duration = Duration::from_millis(500);
-
-/// The longest time between two renderings while somebody looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a fragment shows.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -54,11 +52,18 @@ type Fragment = Option<Arc<str>>;
 pub(crate) struct Live(Arc<Shared>);
 
 struct Shared {
-    topics: Mutex<HashMap<Topic, watch::Sender<Fragment>>>,
+    topics: Mutex<HashMap<Topic, Shown>>,
     /// A topic was added.
     wanted: Notify,
     streams: Arc<Semaphore>,
     samples: Samples,
+}
+
+/// A topic that somebody looks at.
+struct Shown {
+    fragments: watch::Sender<Fragment>,
+    /// What there was when it was last rendered.
+    rendered: Option<Stamp>,
 }
 
 /// A look at a topic; it is rendered as long as one is held.
@@ -93,8 +98,10 @@ impl Live {
     pub(crate) fn look(&self, topic: Topic) -> Option<Look> {
         let permit = Arc::clone(&self.0.streams).try_acquire_owned().ok()?;
         let mut topics = self.0.topics.lock();
-        let sender = topics.entry(topic).or_insert_with(|| watch::Sender::new(None));
-        let mut fragments = sender.subscribe();
+        let shown = topics
+            .entry(topic)
+            .or_insert_with(|| Shown { fragments: watch::Sender::new(None), rendered: None });
+        let mut fragments = shown.fragments.subscribe();
         // What there is already is news to this one.
         fragments.mark_changed();
         drop(topics);
@@ -110,61 +117,55 @@ impl Live {
     }
 
     async fn render_for_ever(&self, node: &Node) {
-        let mut changes = node.servers.watch();
-        let mut meters = Meters::default();
+        let mut news = News::of(node, &self.0.samples);
         loop {
             let topics = self.looked_at();
-            meters.keep(&topics);
             if topics.is_empty() {
                 self.0.wanted.notified().await;
                 continue;
             }
-            changes.mark_unchanged();
-            for topic in topics {
-                let fragment = self.render(node, &topic, &mut meters).await;
-                self.show(&topic, fragment.into_string());
-            }
-            let looked = Instant::now();
-            sleep(RENDER_PAUSE).await;
-            let rest = LOOK_EVERY.saturating_sub(looked.elapsed());
-            let news = async {
-                tokio::select! {
-                    _ = changes.changed() => {}
-                    () = self.0.wanted.notified() => {}
+            let now = news.stamp();
+            for (topic, rendered) in topics {
+                let concern = now.of(&topic);
+                if rendered != Some(concern) {
+                    let fragment = self.render(node, &topic).await;
+                    self.show(&topic, concern, fragment.into_string());
                 }
-            };
-            // Whatever comes first: news, or the time to look again.
-            let _ = timeout(rest, news).await;
+            }
+            sleep(RENDER_PAUSE).await;
+            // Whatever comes first.
+            tokio::select! {
+                () = news.changed() => {}
+                () = self.0.wanted.notified() => {}
+            }
         }
     }
 
     /// The topics that somebody looks at; the others are forgotten.
-    fn looked_at(&self) -> Vec<Topic> {
+    fn looked_at(&self) -> Vec<(Topic, Option<Stamp>)> {
         let mut topics = self.0.topics.lock();
-        topics.retain(|_, sender| sender.receiver_count() > 0);
+        topics.retain(|_, shown| shown.fragments.receiver_count() > 0);
         metrics::gauge!("greenroom_console_streams")
             .set((STREAMS_MAX - self.0.streams.available_permits()) as f64);
-        topics.keys().cloned().collect()
+        topics.iter().map(|(topic, shown)| (topic.clone(), shown.rendered)).collect()
     }
 
-    async fn render(&self, node: &Node, topic: &Topic, meters: &mut Meters) -> Markup {
+    async fn render(&self, node: &Node, topic: &Topic) -> Markup {
         let times = Times::ABSOLUTE;
         match topic {
             Topic::Overview => overview::fragment(node, &self.samples(), times),
             Topic::Servers(filter) => servers::fragment(node, filter, times),
-            Topic::Server(game, id) => {
-                let cpu_cores = meters.read(node, topic, game, id).await;
-                server::fragment(node, game, id, cpu_cores, times).await
-            }
+            Topic::Server(game, id) => server::fragment(node, game, id, times).await,
             Topic::Lobbies(filter) => lobbies::fragment(node, filter, times).await,
             Topic::Lobby(game, id) => lobby::fragment(node, game, id, times).await,
         }
     }
 
-    fn show(&self, topic: &Topic, fragment: String) {
-        let topics = self.0.topics.lock();
-        let Some(sender) = topics.get(topic) else { return };
-        sender.send_if_modified(|shown| {
+    fn show(&self, topic: &Topic, stamp: Stamp, fragment: String) {
+        let mut topics = self.0.topics.lock();
+        let Some(shown) = topics.get_mut(topic) else { return };
+        shown.rendered = Some(stamp);
+        shown.fragments.send_if_modified(|shown| {
             let is_news = shown.as_deref() != Some(&*fragment);
             if is_news {
                 *shown = Some(fragment.into());
@@ -183,25 +184,5 @@ impl Look {
                 return Some(fragment);
             }
         }
-    }
-}
-
-/// CPU time that game servers had used when they were last looked at: its growth is their use.
-#[derive(Default)]
-struct Meters(HashMap<Topic, (Instant, f64)>);
-
-impl Meters {
-    fn keep(&mut self, topics: &[Topic]) {
-        self.0.retain(|topic, _| topics.contains(topic));
-    }
-
-    /// How many cores the server has used since the last look.
-    async fn read(&mut self, node: &Node, topic: &Topic, game: &GameId, id: &ServerId) -> Option<f64> {
-        let used = node.servers.usage(game, id).await?.cpu_seconds;
-        let now = Instant::now();
-        let (before, used_before) = self.0.insert(topic.clone(), (now, used))?;
-        let seconds = now.duration_since(before).as_secs_f64();
-        // A server that was started anew begins to count anew.
-        (seconds > 0.0 && used >= used_before).then(|| (used - used_before) / seconds)
     }
 }

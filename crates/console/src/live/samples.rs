@@ -5,13 +5,16 @@ use std::{collections::VecDeque, time::Duration};
 use greenroom_operations::Node;
 use greenroom_protocol::{Timestamp, hosting::ServerState};
 use parking_lot::Mutex;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 
 /// The time from one sample to the next.
-const SAMPLE_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 
 /// Samples that are kept: a quarter of an hour.
-pub(crate) const SAMPLES_MAX: usize = 181;
+const SAMPLES_MAX: usize = 181;
 
 /// What there was at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,12 +33,26 @@ pub(crate) struct Sample {
 }
 
 /// The last [`SAMPLES_MAX`] samples, oldest first.
-#[derive(Default)]
-pub(crate) struct Samples(Mutex<VecDeque<Sample>>);
+pub(crate) struct Samples {
+    kept: Mutex<VecDeque<Sample>>,
+    /// Counts the samples.
+    taken: watch::Sender<u64>,
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), taken: watch::Sender::new(0) }
+    }
+}
 
 impl Samples {
     pub(crate) fn all(&self) -> Vec<Sample> {
-        self.0.lock().iter().copied().collect()
+        self.kept.lock().iter().copied().collect()
+    }
+
+    /// A counter that changes with every sample.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.taken.subscribe()
     }
 
     pub(super) async fn take_for_ever(&self, node: &Node) {
@@ -52,11 +69,13 @@ impl Samples {
     }
 
     fn push(&self, sample: Sample) {
-        let mut samples = self.0.lock();
+        let mut samples = self.kept.lock();
         if samples.len() >= SAMPLES_MAX {
             samples.pop_front();
         }
         samples.push_back(sample);
+        drop(samples);
+        self.taken.send_modify(|count| *count += 1);
     }
 }
 

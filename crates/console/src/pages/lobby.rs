@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(crate) async fn show(view: View, Named(game, id): Named<LobbyId>) -> Response {
-    let lobby = match find(view.node(), &game, &id).await {
+    let lobby = match view.node().lobbies.get(&game, &id).await {
         Ok(lobby) => lobby,
         Err(failure) => return view.problem(Section::Lobbies, &failure),
     };
@@ -43,7 +43,7 @@ pub(crate) async fn close(view: View, Named(game, id): Named<LobbyId>) -> Respon
 }
 
 pub(crate) async fn fragment(node: &Node, game: &GameId, id: &LobbyId, times: Times) -> Markup {
-    match find(node, game, id).await {
+    match node.lobbies.get(game, id).await {
         Ok(lobby) => drawn(game, &lobby, times),
         Err(failure) if failure.code() == ErrorCode::NotFound => html! {
             div.title data-final { h1 { "This lobby is gone" } }
@@ -51,12 +51,6 @@ pub(crate) async fn fragment(node: &Node, game: &GameId, id: &LobbyId, times: Ti
         },
         Err(failure) => html! { p.notice.bad { (failure.sentence()) } },
     }
-}
-
-async fn find(node: &Node, game: &GameId, id: &LobbyId) -> Result<LobbyView, Failure> {
-    let found = node.lobbies.list(game).await?.into_iter().find(|lobby| lobby.id == *id);
-    let gone = "There is no such lobby. It was left or closed, or its match has started.";
-    found.ok_or(Failure::new(ErrorCode::NotFound, gone))
 }
 
 fn drawn(game: &GameId, lobby: &LobbyView, times: Times) -> Markup {

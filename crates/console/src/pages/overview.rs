@@ -2,14 +2,17 @@
 
 use axum::response::{IntoResponse, Response};
 use greenroom_domain::settings::GameSettings;
-use greenroom_operations::{Failure, Node, servers::Counts};
+use greenroom_operations::{
+    Failure, Node,
+    servers::{Counts, PoolView},
+};
 use greenroom_protocol::{GameId, hosting::ServerState};
 use maud::{Markup, html};
 
 use crate::{
-    chart::{Series, chart},
+    chart::{Series, Unit, chart},
     format,
-    live::Sample,
+    live::{SAMPLE_EVERY, Sample},
     parts::{self, Times},
     view::{Section, View},
 };
@@ -40,8 +43,13 @@ pub(crate) fn fragment(node: &Node, samples: &[Sample], times: Times) -> Markup 
     let of_state = |state| servers.values().filter_map(|states| states.get(&state)).sum::<u32>();
     let running: u32 = STATES.into_iter().map(of_state).sum();
     let handed_out: u32 = samples.iter().map(|sample| sample.handed_out).sum();
-    let series =
-        |name, value: fn(&Sample) -> u32| Series { name, values: samples.iter().map(value).collect() };
+    let series = |name, value: fn(&Sample) -> u32| {
+        let newest_first = samples.iter().rev().zip(0_u32..);
+        let mut points: Vec<_> =
+            newest_first.map(|(sample, place)| (SAMPLE_EVERY * place, f64::from(value(sample)))).collect();
+        points.reverse();
+        Series { name, points }
+    };
     let newest = node.servers.snapshot(None);
     html! {
         div.tiles {
@@ -65,11 +73,11 @@ pub(crate) fn fragment(node: &Node, samples: &[Sample], times: Times) -> Markup 
             }))
         }
         div.charts {
-            (chart("Players and lobbies", &[
+            (chart("Players and lobbies", Unit::Count, &[
                 series("Players", |sample| sample.players),
                 series("Lobbies", |sample| sample.lobbies),
             ]))
-            (chart("Game servers", &[
+            (chart("Game servers", Unit::Count, &[
                 series("Allocated", |sample| sample.allocated),
                 series("Ready", |sample| sample.ready),
                 series("Starting", |sample| sample.starting),
@@ -78,7 +86,7 @@ pub(crate) fn fragment(node: &Node, samples: &[Sample], times: Times) -> Markup 
         }
         section {
             h2 { "Games" }
-            (games_table(games.values(), &servers))
+            (games_table(games.values(), &servers, &node.servers.pools()))
         }
         @if !newest.is_empty() {
             section {
@@ -99,7 +107,11 @@ fn tile(title: &str, number: u64, href: &str, below: &Markup) -> Markup {
     }
 }
 
-fn games_table<'a>(games: impl Iterator<Item = &'a GameSettings>, servers: &Counts) -> Markup {
+fn games_table<'a>(
+    games: impl Iterator<Item = &'a GameSettings>,
+    servers: &Counts,
+    pools: &[PoolView],
+) -> Markup {
     html! {
         div.scroll {
             table {
@@ -117,7 +129,7 @@ fn games_table<'a>(games: impl Iterator<Item = &'a GameSettings>, servers: &Coun
                                 td.end { (count(&STATES)) }
                                 td.end { (fleet.running_max) }
                                 td.end { (count(&[ServerState::Ready])) }
-                                td.end.wide { (fleet.ready_min) }
+                                td.end.wide { (kept_warm(&game.id, pools)) }
                             } @else {
                                 td.soft colspan="3" { "no dedicated servers" }
                                 td.wide {}
@@ -128,6 +140,18 @@ fn games_table<'a>(games: impl Iterator<Item = &'a GameSettings>, servers: &Coun
                 }
             }
         }
+    }
+}
+
+/// How many of a game are to stand ready now, and between which numbers that moves.
+fn kept_warm(game: &GameId, pools: &[PoolView]) -> Markup {
+    let sum =
+        |value: fn(&PoolView) -> u32| pools.iter().filter(|pool| pool.game == *game).map(value).sum::<u32>();
+    let (wanted, least, most) =
+        (sum(|pool| pool.wanted), sum(|pool| pool.bounds.ready_min), sum(|pool| pool.bounds.ready_max));
+    html! {
+        (format::count(wanted.into()))
+        @if least < most { " " span.soft { "of " (least) " to " (most) } }
     }
 }
 

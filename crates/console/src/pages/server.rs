@@ -4,8 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::response::Response;
 use greenroom_domain::server::{Purpose, Server};
-use greenroom_fleet::Usage;
-use greenroom_operations::Node;
+use greenroom_operations::{Node, servers::UsageSample};
 use greenroom_protocol::{
     GameId, ServerId, Timestamp,
     hosting::{ExitView, ServerState, ServerView},
@@ -14,6 +13,7 @@ use maud::{Markup, html};
 
 use super::Named;
 use crate::{
+    chart::{Series, Unit, chart},
     format,
     parts::{self, Times, fact},
     view::{Notice, Section, View},
@@ -26,7 +26,7 @@ pub(crate) async fn show(view: View, Named(game, id): Named<ServerId>) -> Respon
     };
     let path = format!("/console/live/servers/{game}/{id}");
     let content = html! {
-        div.live data-live=(path) { (fragment(view.node(), &game, &id, None, view.times()).await) }
+        div.live data-live=(path) { (fragment(view.node(), &game, &id, view.times()).await) }
         (log_panel(&view, &server))
         @if !server.state.is_final() { (stop_panel(&view, &server)) }
     };
@@ -44,30 +44,18 @@ pub(crate) async fn stop(view: View, Named(game, id): Named<ServerId>) -> Respon
     view.go(&parts::server_path(&game, &id), Notice::ServerStopping)
 }
 
-pub(crate) async fn fragment(
-    node: &Node,
-    game: &GameId,
-    id: &ServerId,
-    cpu_cores: Option<f64>,
-    times: Times,
-) -> Markup {
+pub(crate) async fn fragment(node: &Node, game: &GameId, id: &ServerId, times: Times) -> Markup {
     match node.servers.get(game, id).await {
         Ok(server) => {
             let document = node.servers.living(id);
-            let usage = node.servers.usage(game, id).await;
-            drawn(&server, document.as_ref(), usage, cpu_cores, times)
+            let usage = node.servers.usage_over_time(game, id);
+            drawn(&server, document.as_ref(), &usage, times)
         }
         Err(error) => html! { p.notice.bad { (greenroom_operations::Failure::from(error).sentence()) } },
     }
 }
 
-fn drawn(
-    server: &ServerView,
-    document: Option<&Arc<Server>>,
-    usage: Option<Usage>,
-    cpu_cores: Option<f64>,
-    times: Times,
-) -> Markup {
+fn drawn(server: &ServerView, document: Option<&Arc<Server>>, usage: &[UsageSample], times: Times) -> Markup {
     let crashed = server.exit.as_ref().is_some_and(|exit| exit.crashed);
     let is_final = server.state.is_final();
     html! {
@@ -84,7 +72,7 @@ fn drawn(
             div.stack {
                 section.panel {
                     h2 { "Health" }
-                    dl.facts { (health(server, document, usage, cpu_cores, times)) }
+                    dl.facts { (health(server, document, usage.last(), times)) }
                 }
                 section.panel {
                     h2 { "States" }
@@ -92,7 +80,21 @@ fn drawn(
                 }
             }
         }
+        @if usage.len() > 1 { (charts(usage)) }
         @if let Some(exit) = &server.exit { (end(exit, is_final, times)) }
+    }
+}
+
+fn charts(usage: &[UsageSample]) -> Markup {
+    let newest = usage.last().map(|sample| sample.at).unwrap_or_default();
+    let ago = |sample: &UsageSample| newest.since(sample.at);
+    let memory = usage.iter().map(|sample| (ago(sample), sample.memory_bytes as f64)).collect();
+    let cpu = usage.iter().filter_map(|sample| Some((ago(sample), f64::from(sample.cpu_cores?)))).collect();
+    html! {
+        div.charts {
+            (chart("Memory", Unit::Bytes, &[Series { name: "Resident", points: memory }]))
+            (chart("CPU", Unit::Cores, &[Series { name: "Of a core", points: cpu }]))
+        }
     }
 }
 
@@ -144,8 +146,7 @@ fn facts(server: &ServerView, document: Option<&Arc<Server>>, times: Times) -> M
 fn health(
     server: &ServerView,
     document: Option<&Arc<Server>>,
-    usage: Option<Usage>,
-    cpu_cores: Option<f64>,
+    usage: Option<&UsageSample>,
     times: Times,
 ) -> Markup {
     html! {
@@ -157,7 +158,7 @@ fn health(
         @if let Some(usage) = usage {
             (fact("Memory", &html! { (format::bytes(usage.memory_bytes)) }))
             (fact("CPU", &html! {
-                @if let Some(cores) = cpu_cores { (format!("{:.1} % of a core", cores * 100.0)) ", " }
+                @if let Some(cores) = usage.cpu_cores { (format!("{:.1} % of a core", cores * 100.0)) ", " }
                 (format::duration(Duration::from_secs_f64(usage.cpu_seconds.max(0.0)))) " in all"
             }))
         }

@@ -62,7 +62,8 @@ async fn a_server_is_seen_read_and_stopped() {
     }
     assert!(lines.contains(&("out".into(), "hello <b>you</b>".into())), "{lines:?}");
     assert!(lines.contains(&("err".into(), "beware".into())), "{lines:?}");
-    events.fragment_where(|text| text.contains("of a core")).await;
+    let shown = events.fragment_where(|text| text.contains("of a core")).await;
+    assert!(shown.contains("Memory over the last 15 minutes") && shown.contains("CPU over"), "{shown}");
 
     let stopped = browser.change(&format!("{path}/stop"), &[]).await;
     assert_eq!((stopped.status, stopped.location()), (StatusCode::SEE_OTHER, path.as_str()));

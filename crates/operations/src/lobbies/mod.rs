@@ -53,6 +53,8 @@ struct Inner {
     inboxes: inbox::Inboxes,
     starts: start::Starts,
     on_start_failed: OnceLock<TellFailed>,
+    /// Counts the changes of any lobby that the directory told of.
+    changes: watch::Sender<u64>,
 }
 
 /// What lobbies stand on.
@@ -151,6 +153,7 @@ impl Lobbies {
             inboxes: inbox::Inboxes::default(),
             starts: start::Starts::default(),
             on_start_failed: OnceLock::new(),
+            changes: watch::Sender::new(0),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -158,6 +161,16 @@ impl Lobbies {
     /// Sets what is called when no game server could be allocated for a lobby's match; once.
     pub fn on_start_failed(&self, tell: impl Fn(&GameId, &LobbyId) + Send + Sync + 'static) {
         let _ = self.inner.on_start_failed.set(Box::new(tell));
+    }
+
+    /// A counter that changes with every change of any lobby, whoever made it.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
+    }
+
+    /// The directory told of a lobby. The hub has the node's one watch on them.
+    pub(crate) fn note_change(&self) {
+        self.inner.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     fn game(&self, game: &GameId) -> Result<Game, Failure> {

@@ -111,6 +111,7 @@ impl Hub {
                     let rules = self.rules(&lobby.game);
                     let follow_up = self.inner.table.lock().lobby_changed(&lobby, document.revision, &rules);
                     self.inner.changed.notify_one();
+                    self.inner.deps.lobbies.note_change();
                     follow_up
                 }
                 Err(failure) => unreadable(&document.key, &failure),
@@ -124,6 +125,7 @@ impl Hub {
                 if let (Ok(game), Ok(lobby)) = (GameId::new(key.partition.as_str()), LobbyId::new(&key.id)) {
                     self.inner.table.lock().lobby_gone(&(game, lobby));
                     self.inner.changed.notify_one();
+                    self.inner.deps.lobbies.note_change();
                 }
                 FollowUp::default()
             }

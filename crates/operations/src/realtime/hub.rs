@@ -70,6 +70,8 @@ pub(super) struct Inner {
     /// A deadline was added, or list watchers have news.
     pub(super) changed: Notify,
     socket_numbers: AtomicU64,
+    /// Counts the sockets that opened or closed.
+    sockets_changed: watch::Sender<u64>,
 }
 
 /// Numbers of this node.
@@ -93,6 +95,7 @@ impl Hub {
                 table: Mutex::new(Table::default()),
                 changed: Notify::new(),
                 socket_numbers: AtomicU64::new(0),
+                sockets_changed: watch::Sender::new(0),
             }),
         };
         let told = hub.clone();
@@ -121,7 +124,7 @@ impl Hub {
         }
         let sockets = table.counts().0;
         drop(table);
-        metrics::gauge!("greenroom_player_sockets").set(sockets as f64);
+        self.sockets_are(sockets);
         if let Some(match_id) = match_id {
             self.tell_match(key, match_id);
         }
@@ -138,7 +141,7 @@ impl Hub {
         }
         let sockets = table.counts().0;
         drop(table);
-        metrics::gauge!("greenroom_player_sockets").set(sockets as f64);
+        self.sockets_are(sockets);
     }
 
     /// Asks every socket to come back later, each after a time of its own.
@@ -152,6 +155,16 @@ impl Hub {
     pub fn counts(&self) -> HubCounts {
         let (sockets, players, lobbies) = self.inner.table.lock().counts();
         HubCounts { sockets, players, lobbies }
+    }
+
+    /// A counter that changes with every player's socket that opens or closes.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.inner.sockets_changed.subscribe()
+    }
+
+    fn sockets_are(&self, sockets: usize) {
+        metrics::gauge!("greenroom_player_sockets").set(sockets as f64);
+        self.inner.sockets_changed.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Tells a player of its match, with a ticket of its own.

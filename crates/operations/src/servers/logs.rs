@@ -1,7 +1,7 @@
-//! What a server wrote, and what it uses.
+//! What a server wrote.
 
 use greenroom_domain::server::instance_of;
-use greenroom_fleet::{LogLines, LogQuery, ProviderError, Usage};
+use greenroom_fleet::{LogLines, LogQuery, ProviderError};
 use greenroom_protocol::{GameId, ServerId};
 
 use super::{ServerError, Servers};
@@ -18,12 +18,6 @@ impl Servers {
             ProviderError::NotFound(_) => ServerError::NotFound,
             error => ServerError::Provider(error),
         })
-    }
-
-    /// What a running server uses.
-    pub async fn usage(&self, game: &GameId, id: &ServerId) -> Option<Usage> {
-        let server = self.living(id).filter(|server| server.birth.game == *game)?;
-        self.0.machines.usage(&server.instance()).await
     }
 
     /// An ended server's record does not say how many tries it took; the provider knows them all.

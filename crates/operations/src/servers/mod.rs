@@ -45,12 +45,14 @@ mod reconcile;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod view;
 
 pub use allocate::{AllocateRequest, Allocated};
 pub use error::{AllocateError, ServerError};
 pub use list::{Counts, EndedPage};
 pub use pool::PoolView;
+pub use usage::{SAMPLE_EVERY, SAMPLES_MAX, UsageSample};
 
 use machines::Machines;
 use view::{LimitsMax, View};
@@ -101,6 +103,7 @@ struct Shared {
     shutdown: CancellationToken,
     greenroom: String,
     view: Arc<View>,
+    usages: usage::Usages,
     drivers: drive::Drivers,
     in_flight: idempotency::InFlight,
     /// The bearer tokens' secrets of instances that are to be started, by instance.
@@ -170,6 +173,7 @@ impl ServersDeps {
             shutdown: self.shutdown,
             greenroom: self.greenroom,
             view: View::new(),
+            usages: usage::Usages::default(),
             drivers: drive::Drivers::default(),
             in_flight: idempotency::InFlight::default(),
             secrets: Mutex::default(),

@@ -28,7 +28,9 @@ use tokio_util::{
 };
 
 use self::scripted::{Fate, Scripted};
-use super::{AllocateError, AllocateRequest, Allocated, Machines, Servers, Shared, View, drive, idempotency};
+use super::{
+    AllocateError, AllocateRequest, Allocated, Machines, Servers, Shared, View, drive, idempotency, usage,
+};
 use crate::{AppendFailed, Clock, EventSink, Fact};
 
 /// How long a test waits for what must happen soon.
@@ -115,6 +117,7 @@ impl Node {
             shutdown: shutdown.clone(),
             greenroom: "/usr/bin/greenroom".to_owned(),
             view: View::new(),
+            usages: usage::Usages::default(),
             drivers: drive::Drivers::default(),
             in_flight: idempotency::InFlight::default(),
             secrets: Mutex::default(),
