@@ -85,6 +85,7 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         .routes(routes!(keys::create, keys::list)) // /v1/keys
         .routes(routes!(keys::revoke)) // /v1/keys/{key}
         .routes(routes!(admins::add, admins::list)) // /v1/admins
+        .routes(routes!(admins::remove)) // /v1/admins/{admin}
         // the installation
         .routes(routes!(system::home)) // /
         .routes(routes!(system::jwks)) // /.well-known/jwks.json

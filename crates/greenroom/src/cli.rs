@@ -74,6 +74,15 @@ pub enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Adds, lists and removes administrators, who sign in to the console
+    Admins {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: AdminsCommand,
+    },
     /// Prints the version
     Version,
     /// Holds one game server; Greenroom starts this by itself
@@ -246,6 +255,29 @@ pub enum KeysCommand {
     Revoke {
         /// The key's id
         id: KeyId,
+    },
+}
+
+/// `admins`
+#[derive(Debug, Subcommand)]
+pub enum AdminsCommand {
+    /// Adds an administrator, and prints a password that was made for it, this once
+    Add {
+        /// The name to sign in with
+        name: String,
+        /// What this one may do: look; look and act on what runs; everything
+        #[arg(long, value_name = "ROLE", default_value = "operator", value_parser = ["viewer", "operator", "owner"])]
+        role: String,
+        /// Reads the password from standard input instead, up to the end of its first line
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Lists administrators
+    Ls,
+    /// Removes an administrator and signs it out everywhere
+    Rm {
+        /// Its name or its id
+        name: String,
     },
 }
 

@@ -1,5 +1,6 @@
 //! What the commands do, one file each.
 
+pub(crate) mod admins;
 pub(crate) mod allocate;
 pub(crate) mod config;
 pub(crate) mod hosts;

@@ -65,6 +65,11 @@ impl Greenroom {
         named.or_else(of_dev).ok_or_else(|| Failed::with(Exit::Usage, "no game is named; add --game <GAME>"))
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A request to `path` with our credentials.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.url));

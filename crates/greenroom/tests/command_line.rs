@@ -5,11 +5,12 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     thread,
 };
 
 use greenroom_protocol::{ErrorCode, Problem};
+use greenroom_test_support::greenroom::Installation;
 
 fn greenroom() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
@@ -206,4 +207,59 @@ fn credentials_of_the_development_folder_go_nowhere_else() {
     assert!(!answering.join().unwrap().contains("hidden"));
     assert_eq!(code, Some(4), "{error}");
     assert!(error.contains("--key or GREENROOM_API_KEY"), "{error}");
+}
+
+/// Runs the command with the folder's credentials, with `input` on its standard input.
+fn run_in(folder: &std::path::Path, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
+    let mut child = greenroom()
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // One that does not read it has ended before, which its answer tells.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    told(&child.wait_with_output().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn administrators_are_added_listed_and_removed() {
+    let fleet = "command = [\"/bin/true\"]\nport_range = \"{ports}\"\n\
+                 ports = [{ name = \"default\", protocol = \"tcp\" }]\nrunning_max = 1\n";
+    let installation = Installation::new(env!("CARGO_BIN_EXE_greenroom"), "team_size = 2", fleet, 1);
+    let _running = installation.dev().await;
+    let folder = installation.data_dir();
+
+    let (code, password, error) = run_in(folder, &["admins", "add", "Ada L.", "--role", "viewer"], "");
+    assert_eq!(code, Some(0), "{error}");
+    assert!(password.trim_end().len() >= 20 && error.contains("Ada L. signs in at http://"), "{error}");
+    let (code, out, error) =
+        run_in(folder, &["admins", "add", "bo", "--password-stdin"], "correct horse battery\nmore\n");
+    assert_eq!((code, out.as_str()), (Some(0), "bo is added\n"), "{error}");
+    let (code, _, error) = run_in(folder, &["admins", "add", "bo", "--password-stdin"], "short\n");
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("The password has 10 characters or more"), "{error}");
+    let (code, _, error) = run_in(folder, &["admins", "add", "mo", "--password-stdin"], "\n");
+    assert_eq!(code, Some(2), "{error}");
+    let (code, _, error) = run_in(folder, &["admins", "add", "mo", "--role", "king"], "");
+    assert_eq!(code, Some(2), "{error}");
+
+    let (_, out, _) = run_in(folder, &["admins", "ls"], "");
+    let rows: Vec<_> = out.lines().skip(1).map(|line| line.contains("viewer")).collect();
+    assert_eq!(rows, [true, false, false], "Ada L., bo and root:\n{out}");
+    let (_, out, _) = run_in(folder, &["admins", "ls", "--json"], "");
+    let list: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(list["admins"][1]["role"], "operator", "{out}");
+
+    let (code, out, error) = run_in(folder, &["admins", "rm", "Ada L."], "");
+    assert_eq!((code, out.as_str()), (Some(0), "Ada L. is removed and signed out\n"), "{error}");
+    let (code, _, error) = run_in(folder, &["admins", "rm", "Ada L."], "");
+    assert_eq!(code, Some(3), "{error}");
+    let (code, _, error) = run_in(folder, &["admins", "rm", "root"], "");
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("stands for cannot be removed"), "{error}");
+    assert!(!run_in(folder, &["admins", "ls"], "").1.contains("Ada"));
 }

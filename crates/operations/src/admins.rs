@@ -171,6 +171,20 @@ impl Admins {
         Ok(admin)
     }
 
+    /// Removes an administrator and ends its sessions at once. The one that the admin token stands for
+    /// stays, or nobody could add another.
+    pub async fn remove(&self, id: &AdminId) -> Result<Admin, Failure> {
+        let repository = self.storage.admins();
+        let found = repository.get(id).await.map_err(Failure::storage)?;
+        let gone = || Failure::new(ErrorCode::NotFound, "There is no such administrator.");
+        let admin = found.ok_or_else(gone)?;
+        if id.as_str() == ROOT_NAME {
+            let sentence = "The administrator that the admin token stands for cannot be removed.";
+            return Err(Failure::new(ErrorCode::Conflict, sentence));
+        }
+        if repository.delete(id).await.map_err(Failure::storage)? { Ok(admin) } else { Err(gone()) }
+    }
+
     /// The administrators.
     pub async fn list(&self, after: Option<&Cursor>, limit: u32) -> Result<Page<Admin>, Failure> {
         self.storage.admins().list(after, limit).await.map_err(Failure::storage)

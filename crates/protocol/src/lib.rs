@@ -1,13 +1,16 @@
 //! Wire types, identifiers and error codes of Greenroom. No I/O: this is what SDKs share.
 #![deny(missing_docs)]
 
+pub mod admins;
 pub mod auth;
 pub mod builds;
 pub mod error;
 pub mod events;
 pub mod hosting;
 pub mod ids;
+pub mod keys;
 pub mod lobby;
+pub mod players;
 pub mod ticket;
 pub mod time;
 

@@ -75,6 +75,7 @@ macro_rules! suite {
                     lists_by_studio;
                 admins:
                     names_are_unique
+                    one_that_is_deleted_takes_its_sessions_along
                     sessions_end
                     another_password_ends_the_sessions
                     the_audit_log_pages_backwards;

@@ -1,69 +1,23 @@
 //! Administrators of the installation.
 
 use axum::{Json, extract::State, http::StatusCode};
-use greenroom_protocol::{AdminId, Timestamp};
+use greenroom_protocol::{
+    AdminId,
+    admins::{AddAdmin, AdminList, AdminView, Role},
+};
 use greenroom_storage::{Admin, AdminRole};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::{
     api::Api,
     credentials::Caller,
     error::ApiResult,
-    extract::{self, Query},
+    extract::{self, Path, Query},
 };
 
 /// Administrators of one page unless said otherwise.
 const PAGE_DEFAULT: u32 = 100;
-
-/// A new administrator, who signs in to the console.
-#[derive(Deserialize, ToSchema)]
-pub(crate) struct AddAdmin {
-    /// The name to sign in with: 1 to 64 characters, unique.
-    name: String,
-    /// 10 characters or more, at most 256 bytes.
-    password: String,
-    /// What this one may do; `operator` unless given.
-    #[serde(default)]
-    role: Role,
-}
-
-/// What an administrator may do.
-#[derive(Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Role {
-    /// Look.
-    Viewer,
-    /// Look, and act on what runs.
-    #[default]
-    Operator,
-    /// Everything, administrators included.
-    Owner,
-}
-
-/// An administrator.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct AdminView {
-    /// Unique for ever.
-    id: AdminId,
-    /// The name to sign in with.
-    name: String,
-    /// What this one may do.
-    role: Role,
-    /// When it was made.
-    created_at: Timestamp,
-}
-
-/// A page of administrators.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct AdminList {
-    /// In the order of their names.
-    admins: Vec<AdminView>,
-    /// Gets the next page as `?cursor=`; missing on the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
 
 /// Which administrators.
 #[derive(Deserialize, IntoParams)]
@@ -87,7 +41,7 @@ pub(crate) async fn add(
     extract::Json(request): extract::Json<AddAdmin>,
 ) -> ApiResult<(StatusCode, Json<AdminView>)> {
     caller.must_be_admin()?;
-    let admin = api.node.admins.add(&request.name, &request.password, request.role.into()).await?;
+    let admin = api.node.admins.add(&request.name, &request.password, role_of(request.role)).await?;
     let detail = serde_json::json!({ "name": admin.name, "role": admin.role.as_str() });
     api.node.admins.audit(&caller.name, "admin_added", admin.id.as_str(), detail).await;
     Ok((StatusCode::CREATED, Json(view(admin))))
@@ -111,6 +65,31 @@ pub(crate) async fn list(
     Ok(Json(AdminList { admins: page.items.into_iter().map(view).collect(), next }))
 }
 
+/// Remove an administrator
+///
+/// Ends its sessions at once. The one that the admin token stands for cannot be removed.
+#[utoipa::path(
+    delete, path = "/v1/admins/{admin}", tag = "admins",
+    params(("admin" = String, Path, description = "The administrator's id")),
+    responses(
+        (status = 204, description = "It is removed"),
+        (status = 404, description = "There is no such administrator"),
+        (status = 409, description = "It is the one that the admin token stands for"),
+    ),
+    security(("admin" = [])),
+)]
+pub(crate) async fn remove(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<AdminId>,
+) -> ApiResult<StatusCode> {
+    caller.must_be_admin()?;
+    let admin = api.node.admins.remove(&id).await?;
+    let detail = serde_json::json!({ "name": admin.name, "role": admin.role.as_str() });
+    api.node.admins.audit(&caller.name, "admin_removed", id.as_str(), detail).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 fn view(admin: Admin) -> AdminView {
     let role = match admin.role {
         AdminRole::Viewer => Role::Viewer,
@@ -120,12 +99,10 @@ fn view(admin: Admin) -> AdminView {
     AdminView { id: admin.id, name: admin.name, role, created_at: admin.created_at }
 }
 
-impl From<Role> for AdminRole {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Viewer => Self::Viewer,
-            Role::Operator => Self::Operator,
-            Role::Owner => Self::Owner,
-        }
+const fn role_of(role: Role) -> AdminRole {
+    match role {
+        Role::Viewer => AdminRole::Viewer,
+        Role::Operator => AdminRole::Operator,
+        Role::Owner => AdminRole::Owner,
     }
 }

@@ -4,9 +4,10 @@ use axum::{Json, extract::State, http::StatusCode};
 use greenroom_protocol::{
     GameId, PlayerId,
     auth::{BanRequest, BanView},
+    players::BanPage,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::{
     api::Api,
@@ -17,16 +18,6 @@ use crate::{
 
 /// Bans of one page unless said otherwise.
 const PAGE_DEFAULT: u32 = 50;
-
-/// A page of bans.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct BanPage {
-    /// Newest first.
-    bans: Vec<BanView>,
-    /// Gets the next page as `?cursor=`; missing on the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
 
 /// Which bans.
 #[derive(Deserialize, IntoParams)]

@@ -2,10 +2,13 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use greenroom_operations::{Principal, studios::KeyRequest};
-use greenroom_protocol::{GameId, KeyId, StudioId, Timestamp};
+use greenroom_protocol::{
+    KeyId, StudioId,
+    keys::{CreateKey, KeyList, KeyView, NewKey},
+};
 use greenroom_storage::{ApiKey, KeyPermissions};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::{
     api::Api,
@@ -16,88 +19,6 @@ use crate::{
 
 /// Keys of one page unless said otherwise.
 const PAGE_DEFAULT: u32 = 100;
-
-/// How a new key is to be.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct CreateKey {
-    /// A name for people: 1 to 100 characters.
-    name: String,
-    /// Whose; that of the asking key unless given.
-    #[serde(default)]
-    studio: Option<StudioId>,
-    /// The one game it is good for; all of the studio's unless given.
-    #[serde(default)]
-    game: Option<GameId>,
-    /// May allocate, list and stop game servers.
-    #[serde(default)]
-    hosting: bool,
-    /// May do whatever the studio may do, making keys included.
-    #[serde(default)]
-    admin: bool,
-    /// Filters of the subjects it may append to; at most 32.
-    #[serde(default)]
-    publish: Vec<String>,
-    /// Filters of the subjects it may read; at most 32.
-    #[serde(default)]
-    subscribe: Vec<String>,
-    /// When it ends; never unless given.
-    #[serde(default)]
-    expires_at: Option<Timestamp>,
-}
-
-/// A key without its secret.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct KeyView {
-    /// The public half.
-    id: KeyId,
-    /// A name for people.
-    name: String,
-    /// Whose.
-    studio: StudioId,
-    /// The one game it is good for; all of the studio's if missing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    game: Option<GameId>,
-    /// May allocate, list and stop game servers.
-    hosting: bool,
-    /// May do whatever the studio may do.
-    admin: bool,
-    /// Filters of the subjects it may append to.
-    publish: Vec<String>,
-    /// Filters of the subjects it may read.
-    subscribe: Vec<String>,
-    /// When it was made.
-    created_at: Timestamp,
-    /// When it ends.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<Timestamp>,
-    /// When it was revoked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoked_at: Option<Timestamp>,
-    /// When it was last presented, to within a minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_used_at: Option<Timestamp>,
-}
-
-/// A key that was just made.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct NewKey {
-    /// What its holder presents; shown this once and not kept.
-    key: String,
-    #[serde(flatten)]
-    view: KeyView,
-}
-
-/// A page of keys.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct KeyList {
-    /// Newest first, revoked ones included.
-    keys: Vec<KeyView>,
-    /// Gets the next page as `?cursor=`; missing on the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
 
 /// Which keys.
 #[derive(Deserialize, IntoParams)]

@@ -4,9 +4,10 @@ use axum::{Json, extract::State};
 use greenroom_protocol::{
     GameId, PlayerId, Timestamp,
     auth::{BanView, DiscordUser},
+    players::{PlayerPage, PlayerView},
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::{
     api::Api,
@@ -17,36 +18,6 @@ use crate::{
 
 /// Players of one page unless said otherwise.
 const PAGE_DEFAULT: u32 = 50;
-
-/// A player.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct PlayerView {
-    /// Unique for ever.
-    id: PlayerId,
-    /// How it is called; not unique.
-    username: String,
-    /// The Discord user it belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    discord: Option<DiscordUser>,
-    /// When it signed in for the first time.
-    created_at: Timestamp,
-    /// When it last signed in.
-    last_seen_at: Timestamp,
-    /// Its ban, if one holds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ban: Option<BanView>,
-}
-
-/// A page of players.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct PlayerPage {
-    /// In the order of their names.
-    players: Vec<PlayerView>,
-    /// Gets the next page as `?cursor=`; missing on the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
 
 /// Which players.
 #[derive(Deserialize, IntoParams)]

@@ -85,5 +85,12 @@ async fn administrators() {
         list["admins"].as_array().unwrap().iter().map(|admin| admin["name"].clone()).collect();
     assert_eq!(names.len(), 2);
     assert!(!list.to_string().contains("argon2"));
+    let remove = |id: &str| world.request(Method::DELETE, &format!("/v1/admins/{id}")).bearer_auth(&admin);
+    let eve = made["id"].as_str().unwrap();
+    assert_eq!(read(remove(eve)).await.0, 204);
+    problem(remove(eve), 404, "not_found").await;
+    problem(remove("root"), 409, "conflict").await;
+    let (_, list) = read(world.get("/v1/admins").bearer_auth(&admin)).await;
+    assert_eq!(list["admins"].as_array().unwrap().len(), 1);
     world.end().await;
 }

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use greenroom_protocol::Timestamp;
+use greenroom_protocol::{
+    Timestamp,
+    keys::{CreateKey, KeyList, KeyView, NewKey},
+};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{or_dash, shown};
 use crate::{
@@ -14,71 +15,28 @@ use crate::{
     output,
 };
 
-/// An API key as the interface shows it.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct KeyView {
-    id: String,
-    name: String,
-    studio: String,
-    #[serde(default)]
-    game: Option<String>,
-    #[serde(default)]
-    hosting: bool,
-    #[serde(default)]
-    admin: bool,
-    #[serde(default)]
-    created_at: Option<Timestamp>,
-    #[serde(default)]
-    expires_at: Option<Timestamp>,
-    #[serde(default)]
-    revoked_at: Option<Timestamp>,
-    #[serde(default)]
-    last_used_at: Option<Timestamp>,
-}
-
-#[derive(Deserialize)]
-struct KeyList {
-    keys: Vec<KeyView>,
-}
-
-#[derive(Deserialize)]
-struct NewKey {
-    key: String,
-}
-
 pub(crate) async fn run(server: Server, command: KeysCommand) -> anyhow::Result<()> {
     let greenroom = Greenroom::new(&server)?;
     match command {
         KeysCommand::Create { name, studio, game, hosting, admin, publish, subscribe, expires_in } => {
-            let body = serde_json::json!({
-                "name": name,
-                "studio": studio,
-                "game": game,
-                "hosting": hosting,
-                "admin": admin,
-                "publish": publish,
-                "subscribe": subscribe,
-                "expiresAt": expires_in.map(from_now),
-            });
-            let answer: Value =
+            let expires_at = expires_in.map(from_now);
+            let body = CreateKey { name, studio, game, hosting, admin, publish, subscribe, expires_at };
+            let answer: NewKey =
                 greenroom.json(greenroom.request(Method::POST, "/v1/keys").json(&body)).await?;
             if server.json {
                 return output::json(&answer);
             }
-            let NewKey { key } = serde_json::from_value(answer)?;
             // The key alone on standard output, so that a script can take it.
-            output::line(&key);
+            output::line(&answer.key);
             eprintln!("This is the only time that it is shown.");
             Ok(())
         }
         KeysCommand::Ls => {
-            let answer: Value = greenroom.json(greenroom.request(Method::GET, "/v1/keys")).await?;
+            let answer: KeyList = greenroom.json(greenroom.request(Method::GET, "/v1/keys")).await?;
             if server.json {
                 return output::json(&answer);
             }
-            let KeyList { keys } = serde_json::from_value(answer)?;
-            let rows = keys.into_iter().map(row);
+            let rows = answer.keys.into_iter().map(row);
             output::table(["ID", "NAME", "STUDIO", "GAME", "MAY", "STATE", "LAST USED (UTC)"], rows);
             Ok(())
         }
@@ -101,8 +59,16 @@ fn row(key: KeyView) -> [String; 7] {
         (None, Some(at)) => format!("until {}", shown(at)),
         (None, None) => "good".into(),
     };
-    let game = key.game.unwrap_or_else(|| "all".into());
-    [key.id, key.name, key.studio, game, may.join(", "), state, or_dash(key.last_used_at.map(shown))]
+    let game = key.game.map_or_else(|| "all".to_owned(), |game| game.to_string());
+    [
+        key.id.to_string(),
+        key.name,
+        key.studio.to_string(),
+        game,
+        may.join(", "),
+        state,
+        or_dash(key.last_used_at.map(shown)),
+    ]
 }
 
 fn from_now(duration: Duration) -> Timestamp {

@@ -191,6 +191,12 @@ impl Admins<'_> {
         self.storage.apply(update.into()).await.map(drop)
     }
 
+    /// Deletes the administrator with its sessions; false if it is not there.
+    pub async fn delete(&self, id: &AdminId) -> Result<bool, StorageError> {
+        let delete = Statement::new("DELETE FROM admins WHERE id = $1", [id.into()]);
+        Ok(self.storage.apply(delete.into()).await?.rows(0) > 0)
+    }
+
     /// Records a sign-in. `NotFound` if the administrator is not there.
     pub async fn create_session(&self, session: &AdminSession) -> Result<(), StorageError> {
         let insert = Statement::new(

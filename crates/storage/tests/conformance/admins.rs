@@ -77,6 +77,20 @@ pub(crate) async fn another_password_ends_the_sessions(fixture: Fixture) {
     assert!(admins.session(&[2; 32]).await.unwrap().unwrap().0.is_live(at(50)));
 }
 
+pub(crate) async fn one_that_is_deleted_takes_its_sessions_along(fixture: Fixture) {
+    let admins = fixture.storage.admins();
+    let (ada, bo) = (admin("a1", "ada"), admin("a2", "bo"));
+    for (admin, token) in [(&ada, 1), (&bo, 2)] {
+        admins.create(admin).await.unwrap();
+        admins.create_session(&session(token, admin)).await.unwrap();
+    }
+    assert!(admins.delete(&ada.id).await.unwrap());
+    assert!(!admins.delete(&ada.id).await.unwrap());
+    assert_eq!((admins.get(&ada.id).await.unwrap(), admins.session(&[1; 32]).await.unwrap()), (None, None));
+    assert!(admins.session(&[2; 32]).await.unwrap().is_some());
+    admins.create(&admin("a3", "ada")).await.unwrap();
+}
+
 pub(crate) async fn the_audit_log_pages_backwards(fixture: Fixture) {
     let admins = fixture.storage.admins();
     let entry = |number: i64| NewAudit {
