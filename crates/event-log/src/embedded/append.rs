@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     Shared,
-    schema::{SEQUENCE_MAX, block, key},
+    schema::{SEQUENCE_MAX, age, key},
     stream::{Stream, Working},
     trim::trim_to_limits,
     unavailable,
@@ -95,8 +95,8 @@ struct Subjects {
 
 struct Known {
     number: i64,
-    /// The last block that it is noted in.
-    block: u64,
+    /// The age that it is noted in.
+    age: u64,
 }
 
 impl Appends {
@@ -254,7 +254,12 @@ impl Shared {
         let mut entries = 0;
         for touched in &batch.touched {
             match (&failure, touched.info) {
-                (None, Some(info)) => touched.stream.publish(info),
+                (None, Some(info)) => {
+                    touched.stream.publish(info);
+                    if touched.stream.head().unindexed().is_some() {
+                        self.maintenance.notify_one();
+                    }
+                }
                 (None, None) => {}
                 (Some(_), _) => touched.stream.set_stale(),
             }
@@ -352,7 +357,7 @@ impl Table<'_> {
     }
 
     fn insert(&mut self, stream: i64, sequence: u64, entry: &NewEntry) -> Result<(), Error> {
-        let subject = self.subjects.note(self.connection, stream, &entry.subject, block(sequence))?;
+        let subject = self.subjects.note(self.connection, stream, &entry.subject, age(sequence))?;
         let at = self.now.as_millis();
         let id = entry.id.as_deref();
         self.insert.execute((
@@ -408,46 +413,48 @@ fn size(entry: &NewEntry) -> u64 {
 }
 
 impl Subjects {
-    /// The subject's number; notes that it comes up in `block`.
+    /// The subject's number; notes that it comes up in `age`.
     fn note(
         &mut self,
         connection: &Connection,
         stream: i64,
         subject: &Subject,
-        block: u64,
+        age: u64,
     ) -> Result<i64, Error> {
         if let Some(known) = self.known.get_mut(&stream).and_then(|of_stream| of_stream.get_mut(subject)) {
-            if known.block != block {
-                note_block(connection, known.number, block)?;
-                known.block = block;
+            if known.age != age {
+                note_age(connection, known.number, age)?;
+                known.age = age;
             }
             return Ok(known.number);
         }
-        let number = connection
-            .prepare_cached("SELECT id FROM subjects WHERE stream = ?1 AND text = ?2")?
-            .query_row((stream, subject.as_str()), |row| row.get(0))
+        let found: Option<(i64, i64)> = connection
+            .prepare_cached("SELECT id, age FROM subjects WHERE stream = ?1 AND text = ?2")?
+            .query_row((stream, subject.as_str()), |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let number = if let Some(number) = number {
+        let number = if let Some((number, noted)) = found {
+            if noted as u64 != age {
+                note_age(connection, number, age)?;
+            }
             number
         } else {
             connection
-                .prepare_cached("INSERT INTO subjects (stream, text) VALUES (?1, ?2)")?
-                .execute((stream, subject.as_str()))?;
+                .prepare_cached("INSERT INTO subjects (stream, text, age) VALUES (?1, ?2, ?3)")?
+                .execute((stream, subject.as_str(), age as i64))?;
             connection.last_insert_rowid()
         };
-        note_block(connection, number, block)?;
         if self.count >= SUBJECTS_KEPT_MAX {
             *self = Self::default();
         }
-        self.known.entry(stream).or_default().insert(subject.clone(), Known { number, block });
+        self.known.entry(stream).or_default().insert(subject.clone(), Known { number, age });
         self.count += 1;
         Ok(number)
     }
 }
 
-fn note_block(connection: &Connection, subject: i64, block: u64) -> Result<(), Error> {
+fn note_age(connection: &Connection, subject: i64, age: u64) -> Result<(), Error> {
     connection
-        .prepare_cached("INSERT OR IGNORE INTO subject_blocks (subject, block) VALUES (?1, ?2)")?
-        .execute((subject, block as i64))?;
+        .prepare_cached("UPDATE subjects SET age = ?2 WHERE id = ?1")?
+        .execute((subject, age as i64))?;
     Ok(())
 }

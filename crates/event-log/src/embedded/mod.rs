@@ -9,6 +9,7 @@ mod append;
 mod clock;
 mod consume;
 mod consumer;
+mod index;
 mod read;
 mod schema;
 mod stream;

@@ -1,15 +1,12 @@
 //! Pages: parts of a stream, by sequence and filter.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use greenroom_protocol::Timestamp;
 use greenroom_sqlite::rusqlite::{Connection, Error, OptionalExtension, Row};
 
-use super::schema::{BLOCK_ENTRIES, block, key, sequence_of};
+use super::schema::{BATCH_ENTRIES, BLOCK_ENTRIES, batch, batch_key, block_bit, key, sequence_of};
 use crate::{
     model::{Entry, PAGE_BYTES_MAX, Page, Sequence},
     subject::{Subject, SubjectFilter},
@@ -17,6 +14,9 @@ use crate::{
 
 /// How many entries one page passes over at most in search of selected ones.
 const SCAN_ENTRIES_MAX: u64 = 10_000;
+
+/// How many subjects of batches one page looks up at most in search of blocks.
+const LOOKUPS_MAX: usize = 20_000;
 
 /// A stream this much ahead is searched by subject, where the filter selects few enough.
 const INDEX_ENTRIES_MIN: u64 = 2_048;
@@ -39,10 +39,12 @@ pub(super) fn page(
 ) -> Result<Option<Page>, Error> {
     let transaction = connection.unchecked_transaction()?;
     let ends = transaction
-        .prepare_cached("SELECT first, last FROM streams WHERE id = ?1")?
-        .query_row([stream], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))
+        .prepare_cached("SELECT first, last, indexed FROM streams WHERE id = ?1")?
+        .query_row([stream], |row| {
+            Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as u64))
+        })
         .optional()?;
-    let Some((first, last)) = ends else { return Ok(None) };
+    let Some((first, last, indexed)) = ends else { return Ok(None) };
     let gap = (from.0 < first).then(|| (from, Sequence(first - 1)));
     let from = from.0.max(first);
     if from > last {
@@ -53,7 +55,7 @@ pub(super) fn page(
         Some(filter) if last - from >= INDEX_ENTRIES_MIN => few_subjects(&transaction, stream, filter)?,
         _ => None,
     };
-    let span = Span { stream, from, last, limit };
+    let span = Span { stream, from, last, indexed, limit };
     let (entries, next) = match by_subject {
         Some(subjects) => span.scan_blocks(&transaction, filter, &subjects)?,
         None => span.scan(&transaction, filter)?,
@@ -80,6 +82,8 @@ struct Span {
     stream: i64,
     from: u64,
     last: u64,
+    /// The first batch that is not indexed by subject.
+    indexed: u64,
     limit: usize,
 }
 
@@ -104,35 +108,49 @@ impl Span {
         Ok((found.entries, full.unwrap_or(end + 1)))
     }
 
-    /// Goes through the blocks in which the subjects come up.
+    /// Goes through the blocks in which the subjects come up, and behind the index through all.
     fn scan_blocks(
         &self,
         connection: &Connection,
         filter: Option<&SubjectFilter>,
         subjects: &[i64],
     ) -> Result<(Vec<Entry>, u64), Error> {
-        let mut select = connection.prepare_cached(
-            "SELECT block FROM subject_blocks WHERE subject = ?1 AND block BETWEEN ?2 AND ?3 ORDER BY block LIMIT ?4",
-        )?;
-        let blocks_max = (SCAN_ENTRIES_MAX / BLOCK_ENTRIES) as usize;
-        let mut blocks = BTreeSet::new();
-        for &subject in subjects {
-            let range = (subject, block(self.from) as i64, block(self.last) as i64, blocks_max as i64 + 1);
-            for block in select.query_map(range, |row| row.get::<_, i64>(0))? {
-                blocks.insert(block? as u64);
-            }
-        }
-        // Each subject told its first ones, so the first ones of all are whole.
-        let rest = blocks.iter().nth(blocks_max).copied();
+        let mut select = connection
+            .prepare_cached("SELECT blocks FROM subject_batches WHERE batch = ?1 AND subject = ?2")?;
         let mut found = Found::default();
-        for block in blocks.into_iter().take(blocks_max) {
-            let from = self.from.max(block * BLOCK_ENTRIES);
-            let to = self.last.min(block * BLOCK_ENTRIES + BLOCK_ENTRIES - 1);
-            if let Some(next) = self.search(connection, from, to, filter, &mut found)? {
-                return Ok((found.entries, next));
+        let (mut passed, mut lookups) = (0, 0);
+        for batch in batch(self.from)..self.indexed.min(batch(self.last) + 1) {
+            let first = batch * BATCH_ENTRIES;
+            if lookups >= LOOKUPS_MAX {
+                return Ok((found.entries, first.max(self.from)));
+            }
+            let mut blocks = 0;
+            for &subject in subjects {
+                let found = select.query_row((batch_key(self.stream, batch), subject), |row| row.get(0));
+                blocks |= found.optional()?.map_or(0, i64::cast_unsigned);
+            }
+            lookups += subjects.len();
+            for from in (first..first + BATCH_ENTRIES).step_by(BLOCK_ENTRIES as usize) {
+                let to = self.last.min(from + BLOCK_ENTRIES - 1);
+                if blocks & block_bit(from) == 0 || to < self.from {
+                    continue;
+                }
+                if passed >= SCAN_ENTRIES_MAX {
+                    return Ok((found.entries, from));
+                }
+                passed += BLOCK_ENTRIES;
+                if let Some(next) = self.search(connection, from.max(self.from), to, filter, &mut found)? {
+                    return Ok((found.entries, next));
+                }
             }
         }
-        Ok((found.entries, rest.map_or(self.last + 1, |block| block * BLOCK_ENTRIES)))
+        let from = self.from.max(self.indexed * BATCH_ENTRIES);
+        let end = self.last.min(from + SCAN_ENTRIES_MAX.saturating_sub(passed));
+        if from > end {
+            return Ok((found.entries, self.last + 1));
+        }
+        let full = self.search(connection, from, end, filter, &mut found)?;
+        Ok((found.entries, full.unwrap_or(end + 1)))
     }
 
     /// Finds what the filter selects from `from` to `to`; answers where to go on if the page is full.

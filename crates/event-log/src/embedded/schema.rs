@@ -10,16 +10,25 @@ use crate::{
     model::{StreamLimits, WhenFull},
 };
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Bits of an entry's key that are its sequence; the stream's number stands above them.
 const SEQUENCE_BITS: u32 = 40;
 
 /// Bits of a sequence that are its place in its block.
-const BLOCK_BITS: u32 = 8;
+const BLOCK_BITS: u32 = 6;
+
+/// Bits of a sequence that are its place in its batch: as many blocks as a number has bits.
+const BATCH_BITS: u32 = BLOCK_BITS + 6;
+
+/// Bits of a sequence that are its place in its age.
+const AGE_BITS: u32 = 20;
 
 /// Entries of a block.
 pub(super) const BLOCK_ENTRIES: u64 = 1 << BLOCK_BITS;
+
+/// Entries of a batch.
+pub(super) const BATCH_ENTRIES: u64 = 1 << BATCH_BITS;
 
 /// Highest sequence that fits; ten years at 3,000 entries a second.
 pub(super) const SEQUENCE_MAX: u64 = (1 << SEQUENCE_BITS) - 1;
@@ -28,8 +37,14 @@ pub(super) const SEQUENCE_MAX: u64 = (1 << SEQUENCE_BITS) - 1;
 pub(super) const STREAM_NUMBER_MAX: i64 = (1 << (63 - SEQUENCE_BITS)) - 1;
 
 // An entry's key is `stream << 40 | sequence`: appends to a stream go to the end of its part of the
-// table, and a page is one range. `subject_blocks` says in which blocks of a stream a subject comes
-// up: an index that costs an append nothing but the first of its subject in a block.
+// table, and a page is one range.
+//
+// `subject_batches` says where a subject comes up: one row for each subject of each full batch, with
+// a bit for each block that has it. It is written once a batch is full, and grows at its end as the
+// entries do, so that an append of many subjects touches no page for each: an index that stands by
+// subject did, and wrote ten times what was appended. `streams.indexed` is the first batch that is
+// not in it yet. `subjects.age` is the last age of the stream in which the subject came up.
+//
 // `dedupe.number` grows with time, so that what is oldest stands first.
 const SCHEMA: &str = "
 CREATE TABLE streams (
@@ -42,12 +57,14 @@ CREATE TABLE streams (
     entries_max INTEGER NOT NULL,
     age_max_ms INTEGER,
     consumers_max INTEGER NOT NULL,
-    refuse INTEGER NOT NULL
+    refuse INTEGER NOT NULL,
+    indexed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE subjects (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     stream INTEGER NOT NULL,
     text TEXT NOT NULL,
+    age INTEGER NOT NULL DEFAULT 0,
     UNIQUE (stream, text)
 ) STRICT;
 CREATE TABLE entries (
@@ -58,10 +75,11 @@ CREATE TABLE entries (
     id TEXT,
     payload BLOB NOT NULL
 ) STRICT;
-CREATE TABLE subject_blocks (
+CREATE TABLE subject_batches (
+    batch INTEGER NOT NULL,
     subject INTEGER NOT NULL,
-    block INTEGER NOT NULL,
-    PRIMARY KEY (subject, block)
+    blocks INTEGER NOT NULL,
+    PRIMARY KEY (batch, subject)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE dedupe (
     number INTEGER PRIMARY KEY,
@@ -103,6 +121,20 @@ CREATE TABLE doomed_streams (stream INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE doomed_consumers (consumer INTEGER PRIMARY KEY) STRICT;
 ";
 
+// What version 1 knew is found again from the entries.
+const TO_VERSION_2: &str = "
+ALTER TABLE streams ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE subjects ADD COLUMN age INTEGER NOT NULL DEFAULT 0;
+UPDATE subjects SET age = coalesce((SELECT last >> 20 FROM streams WHERE streams.id = subjects.stream), 0);
+DROP TABLE subject_blocks;
+CREATE TABLE subject_batches (
+    batch INTEGER NOT NULL,
+    subject INTEGER NOT NULL,
+    blocks INTEGER NOT NULL,
+    PRIMARY KEY (batch, subject)
+) STRICT, WITHOUT ROWID;
+";
+
 pub(super) fn open_writer(path: &Path) -> Result<Writer, OpenError> {
     let options = WriterOptions {
         name: "event_log",
@@ -118,9 +150,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Writer, OpenError> {
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
         // Few checkpoints, each of which syncs the database too, against a log that is quick to recover.
         connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
-        if found == 0 {
+        if found < VERSION {
             let transaction = connection.transaction()?;
-            transaction.execute_batch(SCHEMA)?;
+            transaction.execute_batch(if found == 0 { SCHEMA } else { TO_VERSION_2 })?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
         }
@@ -138,9 +170,24 @@ pub(super) fn key(stream: i64, sequence: u64) -> i64 {
     (stream << SEQUENCE_BITS) | sequence.min(SEQUENCE_MAX) as i64
 }
 
-/// The block that a sequence is in.
-pub(super) fn block(sequence: u64) -> u64 {
-    sequence >> BLOCK_BITS
+/// The batch that a sequence is in.
+pub(super) fn batch(sequence: u64) -> u64 {
+    sequence >> BATCH_BITS
+}
+
+/// The bit of the block that a sequence is in, among those of its batch.
+pub(super) fn block_bit(sequence: u64) -> u64 {
+    1 << ((sequence >> BLOCK_BITS) & 63)
+}
+
+/// The key of a batch: as an entry's, without the place in the batch.
+pub(super) fn batch_key(stream: i64, batch: u64) -> i64 {
+    key(stream, batch << BATCH_BITS) >> BATCH_BITS
+}
+
+/// The age of a stream that a sequence is in: what a subject that nothing has any more is known by.
+pub(super) fn age(sequence: u64) -> u64 {
+    sequence >> AGE_BITS
 }
 
 pub(super) fn sequence_of(key: i64) -> u64 {
@@ -148,7 +195,7 @@ pub(super) fn sequence_of(key: i64) -> u64 {
 }
 
 pub(super) const STREAM_COLUMNS: &str =
-    "id, name, first, last, bytes, bytes_max, entries_max, age_max_ms, consumers_max, refuse";
+    "id, name, first, last, bytes, bytes_max, entries_max, age_max_ms, consumers_max, refuse, indexed";
 
 /// A row of `streams`.
 pub(super) struct StreamRow {
@@ -158,6 +205,7 @@ pub(super) struct StreamRow {
     pub(super) last: u64,
     pub(super) bytes: u64,
     pub(super) limits: StreamLimits,
+    pub(super) indexed: u64,
 }
 
 impl StreamRow {
@@ -176,6 +224,7 @@ impl StreamRow {
                 consumers_max: row.get(8)?,
                 when_full: if row.get(9)? { WhenFull::Refuse } else { WhenFull::DropOldest },
             },
+            indexed: row.get::<_, i64>(10)? as u64,
         })
     }
 }

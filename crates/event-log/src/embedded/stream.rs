@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::{
     consumer::Consumer,
-    schema::{StreamRow, stream_row},
+    schema::{StreamRow, batch, stream_row},
 };
 use crate::model::{Sequence, StreamId, StreamInfo, StreamLimits};
 
@@ -30,6 +30,16 @@ pub(super) struct Stream {
 pub(super) struct Head {
     pub(super) info: StreamInfo,
     pub(super) deleted: bool,
+    /// The first batch that is not indexed by subject yet.
+    pub(super) indexed: u64,
+}
+
+impl Head {
+    /// The next batch that is full and not yet indexed by subject.
+    pub(super) fn unindexed(&self) -> Option<u64> {
+        let next = self.indexed.max(batch(self.info.first.0));
+        (!self.deleted && next < batch(self.info.last.0 + 1)).then_some(next)
+    }
 }
 
 /// What the writer thread counts with.
@@ -88,7 +98,7 @@ impl From<&StreamRow> for Working {
 impl Stream {
     pub(super) fn new(row: &StreamRow) -> Self {
         let working = Working::from(row);
-        let head = Head { info: working.info(), deleted: false };
+        let head = Head { info: working.info(), deleted: false, indexed: row.indexed };
         Self {
             number: row.id,
             id: StreamId::from_stored(&row.name),
@@ -144,6 +154,11 @@ impl Stream {
     pub(super) fn publish_limits(&self, limits: StreamLimits) {
         self.working.lock().limits = limits;
         self.head.send_modify(|head| head.info.limits = limits);
+    }
+
+    /// Shows that the batches before this one are indexed.
+    pub(super) fn publish_indexed(&self, indexed: u64) {
+        self.head.send_modify(|head| head.indexed = indexed);
     }
 
     pub(super) fn publish_deleted(&self) {

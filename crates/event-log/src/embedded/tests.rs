@@ -2,6 +2,7 @@
 
 mod faults;
 mod model;
+mod search;
 mod times;
 
 use std::{

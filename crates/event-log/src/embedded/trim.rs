@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    schema::{SEQUENCE_MAX, block, key, sequence_of},
+    schema::{SEQUENCE_MAX, age, batch, batch_key, key, sequence_of},
     stream::{Stream, Working},
 };
 use crate::{error::EventLogError, model::DEDUPE_WINDOW};
@@ -80,6 +80,7 @@ impl Shared {
         for stream in self.streams() {
             if stream.head().info.entries > 0 {
                 while self.trim_stream(&stream, aged).await? {}
+                while self.index_batch(&stream).await? {}
             }
         }
         if aged {
@@ -147,7 +148,7 @@ impl Shared {
         self.submit(work, |_| {}).await
     }
 
-    /// Looks at some subjects, going round, and removes those that no block has any more.
+    /// Looks at some subjects, going round, and removes those that came up in no age that is left.
     fn forget_unused_subjects(&self, connection: &Connection) -> Result<bool, Error> {
         let mut cursor = self.subjects_cursor.lock();
         let looked_at: Vec<(i64, i64)> = connection
@@ -159,15 +160,9 @@ impl Shared {
             .collect::<Result<_, _>>()?;
         let mut removed = 0;
         for (subject, first) in &looked_at {
-            connection
-                .prepare_cached("DELETE FROM subject_blocks WHERE subject = ?1 AND block < ?2")?
-                .execute((subject, block(*first as u64) as i64))?;
             removed += connection
-                .prepare_cached(
-                    "DELETE FROM subjects WHERE id = ?1
-                     AND NOT EXISTS (SELECT 1 FROM subject_blocks WHERE subject = ?1)",
-                )?
-                .execute([subject])?;
+                .prepare_cached("DELETE FROM subjects WHERE id = ?1 AND age < ?2")?
+                .execute((subject, age(*first as u64) as i64))?;
         }
         // Past the end it begins again.
         *cursor = looked_at.last().map_or(0, |(subject, _)| *subject);
@@ -235,6 +230,11 @@ fn remove(connection: &Connection, number: i64, from: u64, to: u64) -> Result<()
         .prepare_cached("DELETE FROM entries WHERE key >= ?1 AND key < ?2")?
         .execute((key(number, from), key(number, to)))?;
     metrics::counter!("greenroom_event_log_trimmed_total").increment(removed as u64);
+    if batch(from) < batch(to) {
+        connection
+            .prepare_cached("DELETE FROM subject_batches WHERE batch >= ?1 AND batch < ?2")?
+            .execute((batch_key(number, batch(from)), batch_key(number, batch(to))))?;
+    }
     Ok(())
 }
 
@@ -286,34 +286,33 @@ fn clear_doomed_stream(connection: &Connection) -> Result<bool, Error> {
             "DELETE FROM dedupe WHERE number IN (SELECT number FROM dedupe WHERE stream = ?1 LIMIT ?2)",
         )?
         .execute((stream, chunk))?;
-    if removed > 0 || clear_subjects(connection, stream)? {
+    if removed > 0 || clear_batches(connection, stream)? || clear_subjects(connection, stream)? {
         return Ok(true);
     }
     connection.prepare_cached("DELETE FROM doomed_streams WHERE stream = ?1")?.execute([stream])?;
     Ok(true)
 }
 
+/// Removes some of what a deleted stream's subjects were found by; true if there was any.
+fn clear_batches(connection: &Connection, stream: i64) -> Result<bool, Error> {
+    let (first, last) = (batch_key(stream, 0), batch_key(stream, batch(SEQUENCE_MAX)));
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM subject_batches WHERE (batch, subject) IN
+             (SELECT batch, subject FROM subject_batches WHERE batch BETWEEN ?1 AND ?2 LIMIT ?3)",
+        )?
+        .execute((first, last, CHUNK_ROWS_MAX as i64))?;
+    Ok(removed > 0)
+}
+
 /// Removes some subjects of a deleted stream; true if there were any.
 fn clear_subjects(connection: &Connection, stream: i64) -> Result<bool, Error> {
-    let subjects: Vec<i64> = connection
-        .prepare_cached("SELECT id FROM subjects WHERE stream = ?1 LIMIT ?2")?
-        .query_map((stream, CHUNK_ROWS_MAX as i64), |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let mut budget = CHUNK_ROWS_MAX;
-    for subject in &subjects {
-        let removed = connection
-            .prepare_cached(
-                "DELETE FROM subject_blocks WHERE subject = ?1 AND block IN
-                 (SELECT block FROM subject_blocks WHERE subject = ?1 LIMIT ?2)",
-            )?
-            .execute((subject, budget as i64))?;
-        budget -= removed;
-        if budget == 0 {
-            break;
-        }
-        connection.prepare_cached("DELETE FROM subjects WHERE id = ?1")?.execute([subject])?;
-    }
-    Ok(!subjects.is_empty())
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM subjects WHERE id IN (SELECT id FROM subjects WHERE stream = ?1 LIMIT ?2)",
+        )?
+        .execute((stream, CHUNK_ROWS_MAX as i64))?;
+    Ok(removed > 0)
 }
 
 /// The same for consumers.
