@@ -10,7 +10,7 @@ use axum::{
 use futures_util::StreamExt as _;
 use greenroom_domain::settings::{GameSettings, Settings};
 use greenroom_protocol::{ErrorCode, GameId};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::error::Category;
 use tokio::time::timeout;
 
@@ -18,6 +18,9 @@ use crate::{
     api::Api,
     error::{ApiError, Form},
 };
+
+/// Most bytes of a body that are made room for before they come.
+const BODY_BYTES_EXPECTED_MAX: u64 = 64 * 1024;
 
 /// The path's parameters. What has not the form of an id exists nowhere.
 pub(crate) struct Path<T>(pub(crate) T);
@@ -121,6 +124,8 @@ async fn read(request: Request, bytes_max: usize, time_max: Duration) -> Result<
         return Err(too_large());
     }
     let mut chunks = request.into_body().into_data_stream();
+    // What is said to come is made room for, up to a size that costs nobody anything who lies.
+    let expected = declared.map_or(0, |length| length.min(BODY_BYTES_EXPECTED_MAX) as usize);
     let whole = async {
         let mut body = Vec::new();
         while let Some(chunk) = chunks.next().await {
@@ -131,6 +136,9 @@ async fn read(request: Request, bytes_max: usize, time_max: Duration) -> Result<
             if body.is_empty() && declared == Some(chunk.len() as u64) {
                 // All in one piece, as small bodies are: nothing is copied.
                 return Ok(chunk);
+            }
+            if body.is_empty() {
+                body.reserve_exact(expected.max(chunk.len()));
             }
             body.extend_from_slice(&chunk);
         }
@@ -176,7 +184,7 @@ fn from_json_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     Err(ApiError::new(ErrorCode::Invalid, "The body must be a JSON object."))
 }
 
-pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| match error.classify() {
         Category::Data => ApiError::new(ErrorCode::Invalid, format!("The body is not as expected: {error}.")),
         Category::Io | Category::Syntax | Category::Eof => {

@@ -13,10 +13,10 @@ use axum::{
     },
 };
 use futures_util::stream;
-use greenroom_operations::events::{EventPage, EventTail, PAGE_EVENTS_MAX, Tailed};
+use greenroom_operations::events::{EventPage, EventTail, Incoming, PAGE_EVENTS_MAX, Tailed};
 use greenroom_protocol::{
     StudioId,
-    events::{AppendRequest, AppendResponse, CloudEvent, NewEvent},
+    events::{AppendRequest, AppendResponse, CloudEvent},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -201,7 +201,7 @@ async fn next(mut tail: EventTail) -> Option<(Result<Event, std::convert::Infall
 }
 
 /// One event or an array, told apart by how they begin, so that what is wrong can be said.
-fn parsed(body: &Bytes) -> ApiResult<Vec<NewEvent>> {
+fn parsed(body: &Bytes) -> ApiResult<Vec<Incoming<'_>>> {
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'[') => from_json(body),
         _ => from_json(body).map(|event| vec![event]),

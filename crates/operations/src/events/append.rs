@@ -1,20 +1,26 @@
 //! Appends events on behalf of a studio's programs and of game servers.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use greenroom_domain::settings::Settings;
+use greenroom_domain::{ids::uuid_v7, settings::Settings};
 use greenroom_event_log::{NewEntry, StreamId, Subject};
 use greenroom_protocol::{
-    ErrorCode, StudioId,
+    ErrorCode, StudioId, Timestamp,
     events::{
-        AppendResponse, AppendedEvent, CloudEvent, EVENT_BYTES_MAX, EVENTS_PER_APPEND_MAX, NewEvent,
-        SPECVERSION, parse_rfc3339, rfc3339,
+        AppendResponse, AppendedEvent, EVENT_BYTES_MAX, EVENTS_PER_APPEND_MAX, SPECVERSION, parse_rfc3339,
+        rfc3339,
     },
 };
-use uuid::Uuid;
+use serde::Serialize;
 
-use super::{Events, entry, unique_entry};
+use super::{
+    Events, Incoming, dedupe_id,
+    incoming::{DATA_DEPTH_MAX, compact},
+};
 use crate::{failure::Failure, principal::Principal};
+
+/// Bytes of an envelope without its data and what is in its subject, mostly.
+const ENVELOPE_BYTES_USUAL: usize = 256;
 
 impl Events {
     /// Appends `events`, all or none, and answers when they are durable. Events without an `id`
@@ -24,7 +30,7 @@ impl Events {
         &self,
         principal: &Principal,
         studio: &StudioId,
-        events: Vec<NewEvent>,
+        events: Vec<Incoming<'_>>,
         idempotency_key: Option<&str>,
     ) -> Result<AppendResponse, Failure> {
         if events.is_empty() {
@@ -39,7 +45,8 @@ impl Events {
             principal,
             settings: &settings,
             studio,
-            now: rfc3339(self.clock.now()),
+            now: self.clock.now(),
+            time: rfc3339(self.clock.now()),
             source: source_of(principal),
             idempotency_key,
         };
@@ -66,14 +73,16 @@ struct Context<'a> {
     principal: &'a Principal,
     settings: &'a Settings,
     studio: &'a StudioId,
-    now: String,
+    now: Timestamp,
+    /// `now` as an envelope says it.
+    time: String,
     source: String,
     idempotency_key: Option<&'a str>,
 }
 
 impl Context<'_> {
     /// The event's id, and the event as it is kept.
-    fn check(&self, event: NewEvent, index: usize) -> Result<(String, NewEntry), Failure> {
+    fn check(&self, event: Incoming<'_>, index: usize) -> Result<(String, NewEntry), Failure> {
         let invalid = |what: String| Failure::new(ErrorCode::Invalid, format!("Event {index}: {what}"));
         let subject =
             Subject::new(&event.subject).map_err(|error| invalid(format!("`subject`: {error}.")))?;
@@ -89,38 +98,70 @@ impl Context<'_> {
             return Err(Failure::new(ErrorCode::Forbidden, sentence));
         }
         let time = match &event.time {
-            None => self.now.clone(),
-            Some(text) => parse_rfc3339(text).map(rfc3339).ok_or_else(|| {
+            None => Cow::Borrowed(self.time.as_str()),
+            Some(text) => parse_rfc3339(text).map(rfc3339).map(Cow::Owned).ok_or_else(|| {
                 invalid("`time` must be a point in time such as 2026-01-31T12:00:00.000Z.".into())
             })?,
         };
+        let data = event.data.map(|data| {
+            let too_deep = || invalid(format!("`data` nests deeper than {DATA_DEPTH_MAX} levels."));
+            compact(data.get()).ok_or_else(too_deep)
+        });
+        let data = data.transpose()?;
         let can_be_repeated = event.id.is_some() || self.idempotency_key.is_some();
         let id = match (event.id, self.idempotency_key) {
             (Some(id), _) if id.is_empty() => return Err(invalid("`id` must not be empty.".into())),
             (Some(id), _) => id,
             (None, Some(key)) => format!("{key}-{index}"),
-            (None, None) => Uuid::now_v7().to_string(),
+            (None, None) => uuid_v7(self.now, &mut rand::rng()).to_string(),
         };
-        let kind = event.kind.unwrap_or_else(|| subject.tokens().last().unwrap_or_default().to_owned());
-        let event = CloudEvent {
-            specversion: SPECVERSION.into(),
-            id,
-            source: event.source.unwrap_or_else(|| self.source.clone()),
-            kind,
-            subject: event.subject,
-            time,
-            datacontenttype: event.datacontenttype.or_else(|| Some("application/json".into())),
-            data: event.data,
-            sequence: None,
+        let source = event.source.as_deref().unwrap_or(&self.source);
+        let envelope = Envelope {
+            specversion: SPECVERSION,
+            id: &id,
+            source,
+            kind: event.kind.as_deref().or(subject.tokens().last()).unwrap_or_default(),
+            subject: subject.as_str(),
+            time: &time,
+            datacontenttype: event.datacontenttype.as_deref().unwrap_or("application/json"),
         };
-        let kept = if can_be_repeated { entry(subject, &event) } else { unique_entry(subject, &event) };
-        let entry = kept.map_err(Failure::internal)?;
-        if entry.payload.len() > EVENT_BYTES_MAX {
+        let payload = written(&envelope, data.as_deref()).map_err(Failure::internal)?;
+        if payload.len() > EVENT_BYTES_MAX {
             let sentence = format!("Event {index} has more than {EVENT_BYTES_MAX} bytes.");
             return Err(Failure::new(ErrorCode::TooLarge, sentence));
         }
-        Ok((event.id, entry))
+        let mut entry = NewEntry::new(subject, payload);
+        if can_be_repeated {
+            entry = entry.with_id(dedupe_id(source, &id));
+        }
+        Ok((id, entry))
     }
+}
+
+/// An event's envelope, borrowed, as CloudEvents writes it; its data follows.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    specversion: &'a str,
+    id: &'a str,
+    source: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    subject: &'a str,
+    time: &'a str,
+    datacontenttype: &'a str,
+}
+
+fn written(envelope: &Envelope<'_>, data: Option<&str>) -> Result<Vec<u8>, serde_json::Error> {
+    let data_bytes = data.map_or(0, str::len);
+    let mut json = Vec::with_capacity(ENVELOPE_BYTES_USUAL + 2 * envelope.subject.len() + data_bytes);
+    serde_json::to_writer(&mut json, envelope)?;
+    if let Some(data) = data {
+        json.pop();
+        json.extend_from_slice(br#","data":"#);
+        json.extend_from_slice(data.as_bytes());
+        json.push(b'}');
+    }
+    Ok(json)
 }
 
 fn source_of(principal: &Principal) -> String {

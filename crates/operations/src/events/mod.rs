@@ -2,6 +2,7 @@
 
 mod append;
 mod facts;
+mod incoming;
 mod read;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::{
     secret,
 };
 
+pub use incoming::Incoming;
 pub use read::{EventPage, EventTail, PAGE_EVENTS_MAX, Tailed};
 
 /// Longest source and id that are remembered as they are, in bytes.
@@ -95,13 +97,7 @@ fn fact_entry(fact: Fact) -> Result<NewEntry, Failure> {
 /// The event as it is kept: the envelope without its sequence. A second one with the same source
 /// and id within an hour is not kept.
 fn entry(subject: Subject, event: &CloudEvent) -> Result<NewEntry, serde_json::Error> {
-    Ok(unique_entry(subject, event)?.with_id(dedupe_id(&event.source, &event.id)))
-}
-
-/// The same for an event whose id was made up just now: nobody can send it again, so nothing needs
-/// to be remembered of it.
-fn unique_entry(subject: Subject, event: &CloudEvent) -> Result<NewEntry, serde_json::Error> {
-    Ok(NewEntry::new(subject, serde_json::to_vec(event)?))
+    Ok(NewEntry::new(subject, serde_json::to_vec(event)?).with_id(dedupe_id(&event.source, &event.id)))
 }
 
 /// CloudEvents: `source` and `id` together are unique. Long ones are told apart by their digest,
