@@ -137,6 +137,10 @@ pub enum ExitCause {
     Vanished,
     /// Its host could not be reached any more before it was ready.
     HostLost,
+    /// It used more memory than it may, and the system killed it.
+    OutOfMemory,
+    /// Somebody removed its container.
+    Removed,
 }
 
 impl Exit {
@@ -161,6 +165,8 @@ impl Exit {
             ExitCause::SpawnFailed(why) => format!("it could not be started: {why}"),
             ExitCause::Vanished => "its process was not found any more".into(),
             ExitCause::HostLost => "its host could not be reached any more".into(),
+            ExitCause::OutOfMemory => "it ran out of memory and was killed".into(),
+            ExitCause::Removed => "its container was removed".into(),
         }
     }
 

@@ -185,6 +185,8 @@ pub enum Readiness {
     Log(String),
     /// This long after its start, if it still runs.
     After(Duration),
+    /// The health check of its image says so; in containers alone.
+    Health,
 }
 
 /// How a warm server is told the payload of its allocation.

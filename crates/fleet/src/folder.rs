@@ -48,12 +48,13 @@ pub(crate) struct Spec {
 }
 
 /// [`Readiness`] as it is written.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ReadySpec {
     Listening,
     Log(String),
     After(Duration),
+    Health,
 }
 
 impl From<&Readiness> for ReadySpec {
@@ -62,6 +63,7 @@ impl From<&Readiness> for ReadySpec {
             Readiness::Listening => Self::Listening,
             Readiness::Log(regex) => Self::Log(regex.clone()),
             Readiness::After(delay) => Self::After(*delay),
+            Readiness::Health => Self::Health,
         }
     }
 }

@@ -17,9 +17,11 @@ mod ports;
 mod process;
 mod procfs;
 mod provider;
+mod sockets;
 pub mod supervise;
 mod table;
 
+pub use docker::DockerConfig;
 pub use error::{OpenError, ProviderError, StartError};
 pub use model::{
     BoundPort, Exit, ExitCause, HostState, HostStatus, Launch, LogLine, LogQuery, LogStream, Observed, Phase,

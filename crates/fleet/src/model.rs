@@ -222,6 +222,10 @@ pub enum ExitCause {
     SupervisorLost,
     /// The system refused to run it; the sentence says why.
     SpawnFailed(String),
+    /// It used more memory than it may, and the system killed it.
+    OutOfMemory,
+    /// Somebody removed its container.
+    Removed,
 }
 
 impl ExitCause {
@@ -237,6 +241,8 @@ impl ExitCause {
             Self::Stopped { killed: true } => "killed",
             Self::SupervisorLost => "supervisor_lost",
             Self::SpawnFailed(_) => "spawn_failed",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Removed => "removed",
         }
     }
 
@@ -264,6 +270,8 @@ impl std::fmt::Display for ExitCause {
                 f.write_str("it was stopped, and killed because it did not end in its grace period")
             }
             Self::SupervisorLost => f.write_str("its supervisor died, and it with it"),
+            Self::OutOfMemory => f.write_str("it ran out of memory and was killed"),
+            Self::Removed => f.write_str("its container was removed"),
         }
     }
 }

@@ -33,13 +33,15 @@ impl PortLedger {
         Ok(Self(Arc::new(Mutex::new(PortPool::open(path, machine)?))))
     }
 
-    /// Reserves what `wanted` asks for, all or nothing, until the guard is dropped or kept.
+    /// Reserves what `wanted` asks for, all or nothing, until the guard is dropped or kept. None of
+    /// `except`.
     pub(crate) fn reserve(
         &self,
         wanted: &[PortSettings],
         range: &RangeInclusive<u16>,
+        except: &HashSet<u16>,
     ) -> Result<Reserved, StartError> {
-        let ports = self.0.lock().reserve(wanted, range)?;
+        let ports = self.0.lock().reserve(wanted, range, except)?;
         Ok(Reserved { ledger: self.clone(), ports })
     }
 
@@ -133,10 +135,11 @@ impl PortPool {
         &mut self,
         wanted: &[PortSettings],
         range: &RangeInclusive<u16>,
+        except: &HashSet<u16>,
     ) -> Result<Vec<BoundPort>, StartError> {
         let mut reserved: Vec<BoundPort> = Vec::with_capacity(wanted.len());
         for settings in wanted {
-            match self.reserve_one(settings, range) {
+            match self.reserve_one(settings, range, except) {
                 Ok(bound) => {
                     self.take(&bound);
                     reserved.push(bound);
@@ -176,6 +179,7 @@ impl PortPool {
         &self,
         wanted: &PortSettings,
         range: &RangeInclusive<u16>,
+        except: &HashSet<u16>,
     ) -> Result<BoundPort, StartError> {
         let count = wanted.count.max(1);
         let bound = |port| BoundPort {
@@ -186,7 +190,8 @@ impl PortPool {
             inner: None,
         };
         if let Some(port) = wanted.fixed {
-            return match numbers(&bound(port)).find(|p| !self.is_free(*p, wanted.protocol, Test::Usable)) {
+            let is_free = |p: u16| !except.contains(&p) && self.is_free(p, wanted.protocol, Test::Usable);
+            return match numbers(&bound(port)).find(|p| !is_free(*p)) {
                 None => Ok(bound(port)),
                 Some(taken) => Err(StartError::PortInUse(taken)),
             };
@@ -194,7 +199,9 @@ impl PortPool {
         let mut firsts: Vec<(u64, u16)> = range
             .clone()
             .filter(|first| first.checked_add(count - 1).is_some_and(|last| last <= *range.end()))
-            .filter(|first| numbers(&bound(*first)).all(|port| !self.taken.contains(&port)))
+            .filter(|first| {
+                numbers(&bound(*first)).all(|port| !self.taken.contains(&port) && !except.contains(&port))
+            })
             .map(|first| {
                 let used = numbers(&bound(first)).map(|port| self.used.get(&port).copied().unwrap_or(0));
                 (used.max().unwrap_or(0), first)

@@ -19,15 +19,16 @@ fn range() -> RangeInclusive<u16> {
 }
 
 fn reserve(pool: &mut PortPool, count: u16, range: &RangeInclusive<u16>) -> Result<u16, StartError> {
-    pool.reserve(&[settings(PortProtocol::Tcp, count)], range).map(|bound| bound[0].port)
+    pool.reserve(&[settings(PortProtocol::Tcp, count)], range, &HashSet::new()).map(|bound| bound[0].port)
 }
 
 #[test]
 fn ports_come_least_recently_used_first_across_restarts() {
     let (dir, range) = (tempfile::tempdir().unwrap(), range());
     let mut ports = pool(&dir);
-    let first: Vec<_> =
-        (0..4).map(|_| ports.reserve(&[settings(PortProtocol::Tcp, 1)], &range).unwrap()).collect();
+    let first: Vec<_> = (0..4)
+        .map(|_| ports.reserve(&[settings(PortProtocol::Tcp, 1)], &range, &HashSet::new()).unwrap())
+        .collect();
     ports.release(&first[2]);
     ports.release(&first[0]);
     drop(ports);
@@ -45,7 +46,7 @@ fn runs_of_ports_are_whole_and_a_failed_reservation_gives_all_back() {
     let (dir, range) = (tempfile::tempdir().unwrap(), range());
     let mut ports = pool(&dir);
     let two = [settings(PortProtocol::Tcp, 4), settings(PortProtocol::Udp, 3)];
-    assert!(ports.reserve(&two, &range).is_err());
+    assert!(ports.reserve(&two, &range, &HashSet::new()).is_err());
     assert_eq!(reserve(&mut ports, 6, &range), Ok(*range.start()));
     assert!(reserve(&mut ports, 1, &range).is_err());
 }
@@ -57,10 +58,13 @@ fn a_port_that_any_process_holds_is_passed_over() {
     let s = *range.start();
     let _local = TcpListener::bind(("127.0.0.1", s)).unwrap();
     let _udp = UdpSocket::bind(("0.0.0.0", s + 1)).unwrap();
-    assert_eq!(ports.reserve(&[settings(PortProtocol::TcpUdp, 1)], &range).unwrap()[0].port, s + 2);
+    assert_eq!(
+        ports.reserve(&[settings(PortProtocol::TcpUdp, 1)], &range, &HashSet::new()).unwrap()[0].port,
+        s + 2
+    );
     assert_eq!(reserve(&mut ports, 1, &range), Ok(s + 1), "TCP is free where UDP is not");
     let fixed = PortSettings { fixed: Some(s), ..settings(PortProtocol::Tcp, 1) };
-    assert_eq!(ports.reserve(&[fixed], &range), Err(StartError::PortInUse(s)));
+    assert_eq!(ports.reserve(&[fixed], &range, &HashSet::new()), Err(StartError::PortInUse(s)));
 }
 
 #[test]

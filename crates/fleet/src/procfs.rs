@@ -225,6 +225,11 @@ pub(crate) fn holder_of(inode: u64) -> Option<String> {
     })
 }
 
+/// Whether a control group that `pid` is in has `part` in its name.
+pub(crate) fn cgroup_has(pid: i32, part: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|cgroups| cgroups.contains(part))
+}
+
 /// Whether the environment that `pid` was started with holds exactly `entry` (`NAME=value`).
 pub(crate) fn environment_has(pid: i32, entry: &str) -> bool {
     fs::read(format!("/proc/{pid}/environ"))

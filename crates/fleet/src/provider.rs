@@ -21,6 +21,7 @@ use greenroom_protocol::{HostId, ServerId};
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
+    docker::{DockerConfig, DockerEngine},
     error::{OpenError, ProviderError, StartError},
     model::{HostStatus, LogLine, LogQuery, Observed, StartSpec, Started, Usage},
     ports::{Machine, PortLedger},
@@ -35,12 +36,14 @@ const FIRST_LOOK_MAX: Duration = Duration::from_secs(5);
 pub struct ProviderConfig {
     /// Processes on this machine, which is the host [`local_host`](crate::local_host).
     pub process: ProcessConfig,
+    /// Docker engines, each a host of its own.
+    pub docker: Vec<DockerConfig>,
 }
 
 impl ProviderConfig {
     /// Processes on this machine alone.
     pub const fn processes(process: ProcessConfig) -> Self {
-        Self { process }
+        Self { process, docker: Vec::new() }
     }
 }
 
@@ -64,9 +67,12 @@ impl Provider {
     pub async fn open(config: ProviderConfig) -> Result<Self, OpenError> {
         let changes = HostChanges::default();
         let ports = local_ports(&config.process.servers_dir).await?;
-        let process: Arc<dyn Engine> = Arc::new(ProcessEngine::open(config.process, ports).await?);
-        // A further engine is opened here, given `changes.clone()`, and stands beside this one.
-        Self::over(vec![process], changes).await
+        let process: Arc<dyn Engine> = Arc::new(ProcessEngine::open(config.process, ports.clone()).await?);
+        let mut engines = vec![process];
+        for docker in config.docker {
+            engines.push(Arc::new(DockerEngine::open(docker, ports.clone(), changes.clone()).await?));
+        }
+        Self::over(engines, changes).await
     }
 
     async fn over(engines: Vec<Arc<dyn Engine>>, changes: HostChanges) -> Result<Self, OpenError> {
@@ -194,7 +200,6 @@ pub(crate) struct HostChanges(watch::Sender<u64>);
 
 impl HostChanges {
     /// [`Engine::status`] says something else now.
-    #[expect(dead_code, reason = "only an engine on another machine can be lost")]
     pub(crate) fn tell(&self) {
         self.0.send_modify(|count| *count += 1);
     }

@@ -196,10 +196,6 @@ impl<Own: Clone + Send + Sync + 'static> Table<Own> {
         true
     }
 
-    pub(crate) fn is_host_reachable(&self) -> bool {
-        self.inner.lock().is_host_reachable
-    }
-
     pub(crate) fn remove(&self, id: &ServerId) {
         let mut inner = self.inner.lock();
         if let Some(entry) = inner.servers.remove(id)

@@ -1,7 +1,7 @@
 //! Starting a server: ports, command, folder, supervisor.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::File,
     io,
     os::{
@@ -119,7 +119,7 @@ struct Launched {
 }
 
 fn launch(host: &Host, folder: &Folder, spec: &StartSpec) -> Result<Launched, StartError> {
-    let reserved = host.ports.reserve(&spec.ports, &spec.port_range)?;
+    let reserved = host.ports.reserve(&spec.ports, &spec.port_range, &HashSet::new())?;
     let launch = (spec.render)(&reserved.ports).map_err(StartError::Spawn)?;
     let spec_file = spec_file(spec, folder, &reserved.ports, launch)?;
     let at = spec_file.at;

@@ -25,6 +25,9 @@ pub(crate) const LAST_LINES_MAX: usize = 20;
 /// Longest of these, in bytes.
 pub(crate) const LAST_LINE_BYTES_MAX: usize = 300;
 
+/// Lines that are copied are written at about this size.
+const BATCH_BYTES: usize = 64 * 1024;
+
 /// Marks where a line was cut.
 const CUT: &str = " [cut]";
 
@@ -33,7 +36,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-pub(super) struct Log {
+pub(crate) struct Log {
     path: PathBuf,
     old: PathBuf,
     bytes_max: u64,
@@ -58,7 +61,7 @@ struct Line {
 }
 
 impl Log {
-    pub(super) fn new(path: PathBuf, old: PathBuf, bytes_max: u64) -> Self {
+    pub(crate) fn new(path: PathBuf, old: PathBuf, bytes_max: u64) -> Self {
         Self {
             path,
             old,
@@ -76,7 +79,7 @@ impl Log {
     }
 
     /// Takes output as it came; gives every complete line to `on_line`.
-    pub(super) fn feed(&mut self, stream: LogStream, mut bytes: &[u8], mut on_line: impl FnMut(&str)) {
+    pub(crate) fn feed(&mut self, stream: LogStream, mut bytes: &[u8], mut on_line: impl FnMut(&str)) {
         let at = now();
         while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
             self.partial(stream, &bytes[..end]);
@@ -88,20 +91,39 @@ impl Log {
     }
 
     /// The stream has ended: what is left of it is a line too.
-    pub(super) fn end(&mut self, stream: LogStream, mut on_line: impl FnMut(&str)) {
+    pub(crate) fn end(&mut self, stream: LogStream, mut on_line: impl FnMut(&str)) {
         if !self.line(stream).bytes.is_empty() {
             self.complete(stream, now(), &mut on_line);
             self.flush();
         }
     }
 
+    /// Takes a whole line that was written at another time.
+    pub(crate) fn line_of(&mut self, at: Timestamp, stream: LogStream, mut text: String) {
+        if text.len() > LINE_BYTES_MAX {
+            text.truncate(text.floor_char_boundary(LINE_BYTES_MAX));
+            text.push_str(CUT);
+        }
+        self.append(at, stream, &text.replace('\n', " "));
+        self.keep_last(text);
+        if self.batch.len() >= BATCH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Writes what was taken and not written yet; whether all of it could be.
+    pub(crate) fn finish(&mut self) -> bool {
+        self.flush();
+        self.lost_lines == 0
+    }
+
     /// Writes a line of our own.
-    pub(super) fn system(&mut self, text: &str) {
+    pub(crate) fn system(&mut self, text: &str) {
         self.append(now(), LogStream::System, &text.replace('\n', " "));
         self.flush();
     }
 
-    pub(super) fn last_lines(&self) -> Vec<String> {
+    pub(crate) fn last_lines(&self) -> Vec<String> {
         self.last.iter().cloned().collect()
     }
 
@@ -127,14 +149,18 @@ impl Log {
         }
         on_line(&text);
         self.append(at, stream, &text);
+        self.keep_last(text);
+        // The buffer is used again.
+        bytes.clear();
+        self.line(stream).bytes = bytes;
+    }
+
+    fn keep_last(&mut self, mut text: String) {
         if self.last.len() == LAST_LINES_MAX {
             self.last.pop_front();
         }
         text.truncate(text.floor_char_boundary(LAST_LINE_BYTES_MAX));
         self.last.push_back(text);
-        // The buffer is used again.
-        bytes.clear();
-        self.line(stream).bytes = bytes;
     }
 
     fn append(&mut self, at: Timestamp, stream: LogStream, text: &str) {

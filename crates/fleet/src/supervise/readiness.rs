@@ -3,17 +3,16 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
-use greenroom_domain::settings::PortProtocol;
 use regex::Regex;
 
 use crate::{
     folder::{ReadySpec, Spec},
     model::{BoundPort, ExitCause},
     procfs::{self, OpenSocket},
+    sockets::{Held, Socket, list, missing, sockets, wanted},
 };
 
 /// Between two looks in the first second.
@@ -28,19 +27,6 @@ const NEW_SOCKET: Duration = Duration::from_millis(100);
 
 /// Looking takes at most one part in this many of a core, however long the tables are.
 const LOOK_SHARE: u32 = 4;
-
-/// One socket of a server: the protocol and the port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Socket {
-    pub(super) udp: bool,
-    pub(super) port: u16,
-}
-
-impl std::fmt::Display for Socket {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", if self.udp { "udp" } else { "tcp" }, self.port)
-    }
-}
 
 /// Waits for readiness.
 pub(super) enum Watch {
@@ -57,6 +43,9 @@ impl Watch {
                 Regex::new(regex).map_err(|error| format!("`ready` is no regular expression: {error}"))?,
             ),
             ReadySpec::After(delay) => Self::After(now + *delay),
+            ReadySpec::Health => {
+                return Err("`ready = \"health\"` is for containers: a process has no health check".into());
+            }
         })
     }
 
@@ -109,20 +98,6 @@ pub(super) struct Listening {
     tables_next: Instant,
 }
 
-/// What the server's processes hold.
-#[derive(Default)]
-struct Held {
-    inodes: HashSet<u64>,
-    /// Users of processes whose descriptors cannot be read: what belongs to them counts as held.
-    uids: HashSet<u32>,
-}
-
-impl Held {
-    fn has(&self, socket: &OpenSocket) -> bool {
-        self.inodes.contains(&socket.inode) || self.uids.contains(&socket.uid)
-    }
-}
-
 impl Listening {
     fn new(ports: &[BoundPort], now: Instant) -> Self {
         Self {
@@ -136,7 +111,7 @@ impl Listening {
     }
 
     fn look(&mut self, game: i32, now: Instant) -> bool {
-        let held = held();
+        let held = Held::of(&procfs::descendants(std::process::id().cast_signed()));
         if held.inodes.iter().any(|inode| !self.known.contains(inode)) {
             self.tables_until = now + NEW_SOCKET;
         }
@@ -144,7 +119,7 @@ impl Listening {
         let any = !held.inodes.is_empty() || !held.uids.is_empty();
         let mut ready = self.wanted.is_empty();
         if any && now >= self.tables_next {
-            ready = ready || self.missing(game, &held).is_empty();
+            ready = ready || missing(game, &self.wanted, &held).is_empty();
             let took = now.elapsed();
             self.tables_next =
                 if fresh { now + took * LOOK_SHARE } else { now + LOOK_LAST + took * LOOK_SHARE };
@@ -156,26 +131,9 @@ impl Listening {
         ready
     }
 
-    fn missing(&self, game: i32, held: &Held) -> BTreeSet<Socket> {
-        let mut missing = self.wanted.clone();
-        for udp in [false, true] {
-            let some_left = |missing: &BTreeSet<Socket>| missing.iter().any(|socket| socket.udp == udp);
-            if !some_left(&missing) {
-                continue;
-            }
-            procfs::visit_open_sockets(game, udp, |open| {
-                if held.has(&open) {
-                    missing.remove(&Socket { udp, port: open.port });
-                }
-                if some_left(&missing) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            });
-        }
-        missing
-    }
-
     fn verdict(&self, game: i32, after: &str) -> ExitCause {
-        let held = held();
-        let missing = self.missing(game, &held);
+        let held = Held::of(&procfs::descendants(std::process::id().cast_signed()));
+        let missing = missing(game, &self.wanted, &held);
         if let Some((port, holder)) = taken(game, &missing, |open| !held.has(open)) {
             return ExitCause::PortTaken { port, holder };
         }
@@ -212,48 +170,4 @@ fn taken(
     let (socket, open) =
         sockets(pid, wanted).into_iter().find(|(socket, open)| wanted.contains(socket) && counts(open))?;
     Some((socket.port, procfs::holder_of(open.inode)))
-}
-
-fn wanted(ports: &[BoundPort]) -> BTreeSet<Socket> {
-    let mut wanted = BTreeSet::new();
-    for bound in ports {
-        for port in bound.port..bound.port.saturating_add(bound.count.max(1)) {
-            if bound.protocol != PortProtocol::Udp {
-                wanted.insert(Socket { udp: false, port });
-            }
-            if bound.protocol != PortProtocol::Tcp {
-                wanted.insert(Socket { udp: true, port });
-            }
-        }
-    }
-    wanted
-}
-
-/// All open sockets of the protocols that occur in `of`.
-fn sockets(pid: i32, of: &BTreeSet<Socket>) -> Vec<(Socket, OpenSocket)> {
-    let mut all = Vec::new();
-    for udp in [false, true] {
-        if of.iter().any(|socket| socket.udp == udp) {
-            all.extend(
-                procfs::open_sockets(pid, udp)
-                    .into_iter()
-                    .map(|open| (Socket { udp, port: open.port }, open)),
-            );
-        }
-    }
-    all
-}
-
-fn held() -> Held {
-    let mut held = Held::default();
-    for pid in procfs::descendants(std::process::id().cast_signed()) {
-        if procfs::socket_inodes(pid, &mut held.inodes).is_err() {
-            held.uids.extend(procfs::uid_of(pid));
-        }
-    }
-    held
-}
-
-fn list(sockets: &BTreeSet<Socket>) -> String {
-    sockets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -9,7 +9,7 @@ use std::{
 
 use greenroom_domain::{
     settings::{
-        EventLimits, FleetSettings, GameSettings, LobbySettings, PortSettings, ProviderSettings,
+        EventLimits, FleetSettings, GameSettings, LobbySettings, PortSettings, ProviderSettings, Readiness,
         ServerLimits, Settings, StudioSettings, WarmPayload,
     },
     template::{self, Template},
@@ -285,6 +285,11 @@ fn fleet(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {
             join(path, "log_max"),
             format!("it is {} bytes; expected at least 64KiB", fleet.log_max.0),
         );
+    }
+    if fleet.ready == Readiness::Health && fleet.provider == ProviderKind::Process {
+        let sentence = "\"health\" is the health check of a container's image, and the provider is \"process\"; \
+                        expected \"listening\", \"log:<regular expression>\" or \"after:<duration>\"";
+        context.error(join(path, "ready"), sentence);
     }
     not_blank(context, &join(path, "version"), &fleet.version);
     if fleet.regions.is_empty() {

@@ -104,7 +104,7 @@ fn all_errors_are_told_at_once_each_with_its_path() {
             "games.skirmish.lobby.members_max: it is -1; expected a whole number from 0 to 4294967295",
             r#"games.skirmish.lobby.grace: "30" has no unit: write "30s" for seconds; expected a duration, such as "500ms", "30s", "4h" or "30d""#,
             r#"games.skirmish.fleet.command: it is a text; expected a list of texts, such as ["a", "b"]"#,
-            r#"games.skirmish.fleet.ready: "sdk" is not there yet: this version has no endpoint for game servers' SDKs. Most servers are ready when they listen: write "listening"; expected "listening", "log:<regular expression>" or "after:<duration>""#,
+            r#"games.skirmish.fleet.ready: "sdk" is not there yet: this version has no endpoint for game servers' SDKs. Most servers are ready when they listen: write "listening"; expected "listening", "log:<regular expression>", "after:<duration>" or "health""#,
             r#"games.skirmish.fleet.ports[0].protocol: it is missing; expected "tcp", "udp" or "tcp+udp""#,
             "games.skirmish.fleet.ports[1]: it is a whole number; expected a table",
             "dafault_game: there is no such setting; did you mean `default_game`?",
@@ -121,7 +121,7 @@ fn a_file_that_is_no_toml_names_the_place() {
 
 #[test]
 fn what_is_not_there_yet_says_so() {
-    assert!(fleet_error("ready = \"health\"").contains("not there yet"));
+    assert!(fleet_error("ready = \"health\"").contains("health check of a container"));
     assert!(fleet_error("provider = \"docker\"").contains("not there yet"));
     assert!(fleet_error("warm_payload = \"sdk\"").contains("not there yet"));
 }

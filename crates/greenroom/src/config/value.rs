@@ -169,7 +169,7 @@ texts! {
         "tcp+udp" => Ok(Self::TcpUdp),
         _ => Err("is no protocol".into()),
     };
-    Readiness: "\"listening\", \"log:<regular expression>\" or \"after:<duration>\"", readiness;
+    Readiness: "\"listening\", \"log:<regular expression>\", \"after:<duration>\" or \"health\"", readiness;
     WarmPayload: "\"file\" or \"ignore\"", |text| match text {
         "file" => Ok(Self::File),
         "ignore" => Ok(Self::Ignore),
@@ -267,11 +267,7 @@ fn readiness(text: &str) -> Result<Readiness, String> {
                         Most servers are ready when they listen: write \"listening\""
                 .into());
         }
-        "health" => {
-            return Err("is not there yet: it is for containers, and this version starts processes only. \
-                        Write \"listening\", or \"log:<regular expression>\""
-                .into());
-        }
+        "health" => return Ok(Readiness::Health),
         _ => {}
     }
     if let Some(pattern) = text.strip_prefix("log:") {

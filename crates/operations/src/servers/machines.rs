@@ -168,5 +168,7 @@ fn cause(cause: &greenroom_fleet::ExitCause) -> ExitCause {
         Fleet::Stopped { killed } => ExitCause::Stopped { killed: *killed },
         Fleet::SupervisorLost => ExitCause::SupervisorLost,
         Fleet::SpawnFailed(why) => ExitCause::SpawnFailed(why.clone()),
+        Fleet::OutOfMemory => ExitCause::OutOfMemory,
+        Fleet::Removed => ExitCause::Removed,
     }
 }

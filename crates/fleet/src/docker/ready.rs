@@ -1,0 +1,211 @@
+//! When a container counts as ready: from the socket tables of its network, where its processes can be
+//! seen from here; never by its published ports, where the engine's own proxy accepts.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use greenroom_protocol::ServerId;
+use parking_lot::Mutex;
+use regex::Regex;
+use tokio::{net::TcpStream, time::sleep};
+
+use super::{
+    Host, logs,
+    record::Record,
+    seen::{Health, Running, Seen},
+};
+use crate::{
+    folder::ReadySpec,
+    model::BoundPort,
+    procfs,
+    sockets::{self, Held, Socket, list, missing_if},
+    supervise::now,
+};
+
+/// Between two looks in the first second.
+const LOOK_FIRST: Duration = Duration::from_millis(2);
+/// Between two looks at a server that takes its time.
+const LOOK_LAST: Duration = Duration::from_millis(50);
+/// Between two questions for its health.
+const HEALTH: Duration = Duration::from_millis(200);
+/// How long a connection to the container's own address may take.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+/// Between two tries to read a log that could not be read.
+const LOG_AGAIN: Duration = Duration::from_millis(500);
+/// Lines of its log from before that are looked through: more than any start writes.
+const LOG_LINES_MAX: usize = 10_000;
+
+/// What is waited for, and what was seen instead.
+pub(super) struct Watch {
+    pub(super) host: Arc<Host>,
+    pub(super) id: ServerId,
+    pub(super) record: Arc<Record>,
+    /// Said when the time is up.
+    pub(super) lacking: Arc<Mutex<String>>,
+}
+
+/// Whether a container's sockets can be seen at all by `listening`; if not, the sentence says why.
+pub(super) fn can_listen(ports: &[BoundPort], is_local: bool) -> Result<(), String> {
+    if !is_local && sockets::wanted(ports).iter().any(|socket| socket.udp) {
+        return Err("`ready = \"listening\"` cannot see UDP ports in a container on another machine; \
+                    expected \"health\", \"log:<regular expression>\" or \"after:<duration>\""
+            .into());
+    }
+    Ok(())
+}
+
+impl Watch {
+    /// Waits until it is ready. An error says why it will never be.
+    pub(super) async fn wait(self, running: Running) -> Result<(), String> {
+        let healthy =
+            async { if running.health.is_some() { self.healthy(running.health).await } else { Ok(()) } };
+        let sign = async {
+            match &self.record.ready {
+                ReadySpec::Listening => self.listening(&running).await,
+                ReadySpec::Log(regex) => self.said(regex).await,
+                ReadySpec::After(delay) => {
+                    let passed = now().as_millis() - self.record.at.as_millis();
+                    sleep(delay.saturating_sub(Duration::from_millis(passed.max(0).cast_unsigned()))).await;
+                    Ok(())
+                }
+                ReadySpec::Health if running.health.is_none() => Err(
+                    "`ready = \"health\"`, but its image has no health check; add HEALTHCHECK to the image, \
+                         or write \"listening\""
+                        .into(),
+                ),
+                ReadySpec::Health => Ok(()),
+            }
+        };
+        tokio::try_join!(sign, healthy).map(drop)
+    }
+
+    fn lacks(&self, sentence: String) {
+        *self.lacking.lock() = sentence;
+    }
+
+    async fn healthy(&self, mut health: Option<Health>) -> Result<(), String> {
+        loop {
+            match health {
+                Some(Health::Healthy) => return Ok(()),
+                Some(Health::Unhealthy) => {
+                    return Err("the health check of its image says that it is unhealthy".into());
+                }
+                Some(Health::Starting) | None => {}
+            }
+            self.lacks("the health check of its image has not succeeded".into());
+            sleep(HEALTH).await;
+            if let Ok(Seen::Running(running)) = self.host.inspect(&self.id, self.record.host_network).await {
+                health = running.health;
+            }
+        }
+    }
+
+    async fn listening(&self, running: &Running) -> Result<(), String> {
+        let inside: Vec<BoundPort> = self.record.ports.iter().map(inside).collect();
+        let wanted = sockets::wanted(&inside);
+        match (running.pid, running.address) {
+            (Some(pid), _) => self.tables(pid, wanted).await,
+            (None, _) if wanted.iter().any(|socket| socket.udp) => Err(
+                "`ready = \"listening\"` needs to see the container's processes for its UDP ports, and they cannot be \
+                 seen from here; run Greenroom on the engine's machine with its processes in sight (`pid: host`), \
+                 or write \"health\", \"log:<regular expression>\" or \"after:<duration>\""
+                    .into(),
+            ),
+            (None, Some(address)) => self.connections(address, wanted).await,
+            (None, None) => Err("`ready = \"listening\"` needs to see the container's processes or to reach its address, \
+                                 and can do neither; write \"health\", \"log:<regular expression>\" or \
+                                 \"after:<duration>\""
+                .into()),
+        }
+    }
+
+    async fn tables(&self, pid: i32, wanted: BTreeSet<Socket>) -> Result<(), String> {
+        let began = Instant::now();
+        loop {
+            let (wanted, is_on_host) = (wanted.clone(), self.record.host_network);
+            let look = move || lacking(pid, &wanted, is_on_host);
+            match tokio::task::spawn_blocking(look).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(sentence)) => self.lacks(sentence),
+                Err(_panic) => {}
+            }
+            sleep((began.elapsed() / 500).clamp(LOOK_FIRST, LOOK_LAST)).await;
+        }
+    }
+
+    async fn connections(&self, address: IpAddr, wanted: BTreeSet<Socket>) -> Result<(), String> {
+        let began = Instant::now();
+        let mut left = wanted;
+        loop {
+            let Some(socket) = left.first().copied() else { return Ok(()) };
+            let connect = TcpStream::connect(SocketAddr::from((address, socket.port)));
+            match tokio::time::timeout(CONNECT_MAX, connect).await {
+                Ok(Ok(_stream)) => {
+                    left.pop_first();
+                    continue;
+                }
+                Ok(Err(error)) => {
+                    self.lacks(format!("{address} does not accept connections on {}: {error}", list(&left)));
+                }
+                Err(_elapsed) => self.lacks(format!("{address} does not answer on {}", list(&left))),
+            }
+            sleep((began.elapsed() / 500).clamp(LOOK_FIRST, LOOK_LAST)).await;
+        }
+    }
+
+    async fn said(&self, pattern: &str) -> Result<(), String> {
+        let regex =
+            Regex::new(pattern).map_err(|error| format!("`ready` is no regular expression: {error}"))?;
+        self.lacks(format!("no line of its output matched \"{pattern}\""));
+        loop {
+            // From the beginning each time: what was said while the engine was away counts too.
+            if let Ok(mut lines) = logs::open(&self.host, &self.id, LOG_LINES_MAX, true).await {
+                while let Some(line) = lines.next_line().await {
+                    if regex.is_match(&line.text) {
+                        return Ok(());
+                    }
+                }
+            }
+            sleep(LOG_AGAIN).await;
+        }
+    }
+}
+
+/// What a container's processes do not hold yet, as a sentence; none if they hold all.
+fn lacking(pid: i32, wanted: &BTreeSet<Socket>, is_on_host: bool) -> Option<String> {
+    let held = is_on_host.then(|| {
+        let mut pids = procfs::descendants(pid);
+        pids.push(pid);
+        Held::of(&pids)
+    });
+    // A network of its own has nobody else in it.
+    let is_its_own = |open: &procfs::OpenSocket| held.as_ref().is_none_or(|held| held.has(open));
+    let missing = missing_if(pid, wanted, is_its_own);
+    if missing.is_empty() {
+        return None;
+    }
+    let both = [Socket { udp: false, port: 0 }, Socket { udp: true, port: 0 }];
+    let elsewhere: BTreeSet<Socket> = sockets::sockets(pid, &both.into())
+        .into_iter()
+        .filter(|(socket, open)| is_its_own(open) && !wanted.contains(socket))
+        .map(|(socket, _)| socket)
+        .collect();
+    let missing = list(&missing);
+    Some(if elsewhere.is_empty() {
+        format!("it did not open {missing}; check that its command uses {{port}}, or raise ready_timeout")
+    } else {
+        format!(
+            "it listens on {} instead of {missing}; check that its command uses {{port}}",
+            list(&elsewhere)
+        )
+    })
+}
+
+/// A port as the container's program sees it.
+fn inside(bound: &BoundPort) -> BoundPort {
+    BoundPort { port: bound.inner.unwrap_or(bound.port), inner: None, ..bound.clone() }
+}

@@ -1,0 +1,115 @@
+//! The sockets that a game server was given, and whether its processes hold them, from the system's
+//! tables.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    ops::ControlFlow,
+};
+
+use greenroom_domain::settings::PortProtocol;
+
+use crate::{
+    model::BoundPort,
+    procfs::{self, OpenSocket},
+};
+
+/// One socket of a server: the protocol and the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Socket {
+    pub(crate) udp: bool,
+    pub(crate) port: u16,
+}
+
+impl std::fmt::Display for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", if self.udp { "udp" } else { "tcp" }, self.port)
+    }
+}
+
+/// What the server's processes hold.
+#[derive(Default)]
+pub(crate) struct Held {
+    pub(crate) inodes: HashSet<u64>,
+    /// Users of processes whose descriptors cannot be read: what belongs to them counts as held.
+    pub(crate) uids: HashSet<u32>,
+}
+
+impl Held {
+    /// What these processes hold.
+    pub(crate) fn of(pids: &[i32]) -> Self {
+        let mut held = Self::default();
+        for pid in pids {
+            if procfs::socket_inodes(*pid, &mut held.inodes).is_err() {
+                held.uids.extend(procfs::uid_of(*pid));
+            }
+        }
+        held
+    }
+
+    pub(crate) fn has(&self, socket: &OpenSocket) -> bool {
+        self.inodes.contains(&socket.inode) || self.uids.contains(&socket.uid)
+    }
+}
+
+/// Which of `wanted` are not open, in the network that `pid` is in, on a socket that is `held`.
+pub(crate) fn missing(pid: i32, wanted: &BTreeSet<Socket>, held: &Held) -> BTreeSet<Socket> {
+    missing_if(pid, wanted, |open| held.has(open))
+}
+
+/// Which of `wanted` are not open, in the network that `pid` is in, on a socket that `counts`.
+pub(crate) fn missing_if(
+    pid: i32,
+    wanted: &BTreeSet<Socket>,
+    counts: impl Fn(&OpenSocket) -> bool,
+) -> BTreeSet<Socket> {
+    let mut missing = wanted.clone();
+    for udp in [false, true] {
+        let some_left = |missing: &BTreeSet<Socket>| missing.iter().any(|socket| socket.udp == udp);
+        if !some_left(&missing) {
+            continue;
+        }
+        procfs::visit_open_sockets(pid, udp, |open| {
+            if counts(&open) {
+                missing.remove(&Socket { udp, port: open.port });
+            }
+            if some_left(&missing) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+    }
+    missing
+}
+
+/// Every socket that these ports mean.
+pub(crate) fn wanted(ports: &[BoundPort]) -> BTreeSet<Socket> {
+    let mut wanted = BTreeSet::new();
+    for bound in ports {
+        for port in bound.port..bound.port.saturating_add(bound.count.max(1)) {
+            if bound.protocol != PortProtocol::Udp {
+                wanted.insert(Socket { udp: false, port });
+            }
+            if bound.protocol != PortProtocol::Tcp {
+                wanted.insert(Socket { udp: true, port });
+            }
+        }
+    }
+    wanted
+}
+
+/// All open sockets of the protocols that occur in `of`.
+pub(crate) fn sockets(pid: i32, of: &BTreeSet<Socket>) -> Vec<(Socket, OpenSocket)> {
+    let mut all = Vec::new();
+    for udp in [false, true] {
+        if of.iter().any(|socket| socket.udp == udp) {
+            all.extend(
+                procfs::open_sockets(pid, udp)
+                    .into_iter()
+                    .map(|open| (Socket { udp, port: open.port }, open)),
+            );
+        }
+    }
+    all
+}
+
+/// As a sentence names them.
+pub(crate) fn list(sockets: &BTreeSet<Socket>) -> String {
+    sockets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,9 @@
+//! Game servers as containers of a real Docker Engine.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+mod life;
+mod loss;
+mod ports;
+mod readiness;
