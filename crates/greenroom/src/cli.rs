@@ -168,9 +168,9 @@ pub enum ServersCommand {
         /// Most servers that are listed
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
-        /// Lists what comes after this server
-        #[arg(long, value_name = "ID")]
-        after: Option<ServerId>,
+        /// Goes on where a list ended: the word that it told
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
     },
     /// Shows one game server, its states and how it ended
     Show {

@@ -263,11 +263,14 @@ pub struct StateChange {
     pub reason: Option<String>,
 }
 
-/// The answer of `GET /v1/games/{game}/servers`.
+/// The answer of `GET /v1/games/{game}/servers`: a page of game servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
 pub struct ServerList {
-    /// Newest first.
+    /// Living ones first, then ended ones; newest first.
     pub servers: Vec<ServerView>,
+    /// Gets the next page as `?cursor=`; missing on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// The answer of `GET /v1/games/{game}/regions`.

@@ -14,8 +14,14 @@ struct Migration {
 
 /// In order, without gaps. An entry that was released is never changed: a database that has it
 /// would be refused.
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "records", sql: include_str!("../migrations/sqlite/0001_records.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "records", sql: include_str!("../migrations/sqlite/0001_records.sql") },
+    Migration {
+        version: 2,
+        name: "server-versions",
+        sql: include_str!("../migrations/sqlite/0002_server_versions.sql"),
+    },
+];
 
 pub(crate) enum MigrateError {
     Sqlite(rusqlite::Error),

@@ -10,19 +10,21 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
+use greenroom_domain::settings::GameSettings;
 use greenroom_fleet::{LOG_TAIL_LINES_MAX, LogQuery};
 use greenroom_operations::{
     Principal,
-    servers::{ALLOCATE_MAX, AllocateRequest as Allocation},
+    servers::{ALLOCATE_MAX, AllocateRequest as Allocation, ServerError},
 };
 use greenroom_protocol::{
     GameId, ServerId,
     hosting::{
-        AllocateRequest, AllocateResponse, AllocatedServer, RegionList, RegionView, ServerState, ServerView,
+        AllocateRequest, AllocateResponse, AllocatedServer, RegionList, RegionView, ServerList, ServerState,
+        ServerView,
     },
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::streams;
 use crate::{
@@ -101,16 +103,6 @@ pub(crate) struct ServersQuery {
     cursor: Option<String>,
 }
 
-/// A page of game servers.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub(crate) struct ServerPage {
-    /// Living ones first, then ended ones; newest first.
-    servers: Vec<ServerView>,
-    /// Gets the next page as `?cursor=`; missing on the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
-
 /// List game servers
 ///
 /// Those that live, then those that have ended and are remembered; newest first. A page may have
@@ -118,7 +110,7 @@ pub(crate) struct ServerPage {
 #[utoipa::path(
     get, path = "/v1/games/{game}/servers", tag = "hosting",
     params(("game" = String, Path, description = "The game"), ServersQuery),
-    responses((status = 200, body = ServerPage)),
+    responses((status = 200, body = ServerList)),
     security(("key" = []), ("admin" = [])),
 )]
 pub(crate) async fn list(
@@ -126,12 +118,12 @@ pub(crate) async fn list(
     caller: Caller,
     game: Game,
     Query(query): Query<ServersQuery>,
-) -> ApiResult<Json<ServerPage>> {
+) -> ApiResult<Json<ServerList>> {
     caller.must_host(game.settings()?)?;
     let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
     let place = Place::parse(query.cursor.as_deref())?;
     let wanted = |server: &ServerView| query.state.is_none_or(|state| server.state == state);
-    let mut page = ServerPage::default();
+    let mut page = ServerList::default();
     if let Place::Living(after) = &place {
         let living = api.node.servers.list(Some(game.id())).into_iter().filter(wanted);
         let is_after = |server: &ServerView| {
@@ -306,20 +298,13 @@ pub(crate) async fn logs(
 /// A server among the games that the caller may host. One of another studio is not there for it.
 async fn find(api: &Api, caller: &Caller, id: &ServerId) -> ApiResult<ServerView> {
     let settings = std::sync::Arc::clone(&api.node.settings.borrow());
-    let mut games: Vec<_> = settings.games.values().filter(|game| caller.must_host(game).is_ok()).collect();
-    if games.is_empty() {
+    let hosted = |game: &&GameSettings| caller.must_host(game).is_ok();
+    if !settings.games.values().any(|game| hosted(&game)) {
         return Err(ApiError::forbidden("The credentials have no right to any game's servers."));
     }
-    if let Some(server) = api.node.servers.living(id) {
-        games.retain(|game| game.id == server.birth.game);
-    }
-    for game in games {
-        match api.node.servers.get(&game.id, id).await {
-            Err(greenroom_operations::servers::ServerError::NotFound) => {}
-            found => return Ok(found?),
-        }
-    }
-    Err(greenroom_operations::servers::ServerError::NotFound.into())
+    let server = api.node.servers.find(id).await?;
+    let is_seen = settings.games.get(&server.game).filter(hosted).is_some();
+    if is_seen { Ok(server) } else { Err(ServerError::NotFound.into()) }
 }
 
 async fn stop_server(

@@ -133,6 +133,8 @@ async fn an_idempotency_key_gives_one_server() {
     };
     let view = tokio::time::timeout(PATIENCE, ended).await.unwrap();
     assert_eq!(view["exit"]["crashed"], false);
+    // What it ran and was given is remembered beyond its end.
+    assert_eq!((&view["version"], &view["allocation"]["payloadBytes"]), (&json!("1"), &json!(1)));
     let (status, again) = read(ask(body)).await;
     assert_eq!(
         (status, &again["server"]["id"], &again["server"]["state"]),

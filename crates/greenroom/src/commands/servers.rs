@@ -25,13 +25,16 @@ pub(crate) async fn run(server: Server, command: ServersCommand) -> anyhow::Resu
                 request = request.query(&[("state", state)]);
             }
             if let Some(after) = after {
-                request = request.query(&[("after", after)]);
+                request = request.query(&[("cursor", after)]);
             }
             let list: ServerList = greenroom.json(request).await?;
             if server.json {
                 return output::json(&list);
             }
             table(&list);
+            if let Some(next) = &list.next {
+                output::line(&format!("\nThere are more: go on with --after {next}"));
+            }
             Ok(())
         }
         ServersCommand::Show { id } => {

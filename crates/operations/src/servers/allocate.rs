@@ -171,7 +171,7 @@ impl Servers {
             }
             let expected = match &ask.key {
                 None => Expected::Absent,
-                Some(key) => match self.find(&ask.game.id, key, dead.as_ref()).await? {
+                Some(key) => match self.find_by_key(&ask.game.id, key, dead.as_ref()).await? {
                     Found::Vacant(expected) => expected,
                     Found::Given(server) => return Ok(Allocated { server: *server, is_repeat: true }),
                     Found::OnItsWay(id) => return self.wait_for_repeat(&id, ask).await,

@@ -1,6 +1,6 @@
 //! One server, living or ended, and how servers are shown.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use greenroom_domain::server::{Exit, ExitCause, Passage, Server, ServerPort, StopReason};
 use greenroom_protocol::{
@@ -14,16 +14,22 @@ use super::{ServerError, Servers};
 impl Servers {
     /// The server, if it is one of `game`'s: as it stands, or as it is remembered.
     pub async fn get(&self, game: &GameId, id: &ServerId) -> Result<ServerView, ServerError> {
+        let server = self.find(id).await?;
+        if server.game == *game { Ok(server) } else { Err(ServerError::NotFound) }
+    }
+
+    /// The server, of whichever game: as it stands, or as it is remembered.
+    pub async fn find(&self, id: &ServerId) -> Result<ServerView, ServerError> {
         if let Some(server) = self.living(id) {
-            return if server.birth.game == *game {
-                Ok(self.shown(&server))
-            } else {
-                Err(ServerError::NotFound)
-            };
+            return Ok(self.shown(&server));
         }
         let row = self.0.storage.servers().get(id).await.map_err(ServerError::Storage)?;
-        let row = row.filter(|row| row.game == *game).ok_or(ServerError::NotFound)?;
-        Ok(view_of_record(&row))
+        row.as_ref().map(view_of_record).ok_or(ServerError::NotFound)
+    }
+
+    /// Where a server is reached from here, if that is an address of its own.
+    pub fn own_address(&self, server: &Server) -> Option<IpAddr> {
+        self.0.view.address(&server.instance())
     }
 
     /// A living server as its studio sees it, and whether its host can be asked.
@@ -87,7 +93,7 @@ pub(crate) fn view_of_record(row: &ServerRecord) -> ServerView {
         game: row.game.clone(),
         state: state.unwrap_or(ServerState::Ended),
         region: Some(row.region.clone()),
-        version: None,
+        version: row.version.clone(),
         address: row.address.clone().unwrap_or_default(),
         port: ports.first().map(|port| port.port),
         ports: ports.iter().map(port).collect(),
@@ -96,7 +102,7 @@ pub(crate) fn view_of_record(row: &ServerRecord) -> ServerView {
         allocation: row.allocated_at.map(|at| AllocationView {
             at,
             match_id: row.match_id.clone(),
-            payload_bytes: 0,
+            payload_bytes: row.payload_bytes.into(),
         }),
         exit: ended.as_ref().map(exit),
         history,
@@ -115,6 +121,8 @@ pub(crate) fn record_of(server: &Server, log_kept: std::time::Duration) -> Serve
         name: birth.name.clone(),
         region: birth.region.clone(),
         build: birth.build.clone(),
+        version: Some(birth.version.clone()),
+        payload_bytes: server.allocation.as_ref().map_or(0, |given| given.payload.len() as u32),
         address: Some(birth.address.clone()),
         ports: json(serde_json::to_value(&server.ports)),
         state: server.state.as_str().to_owned(),

@@ -65,7 +65,7 @@ impl RequestKey {
 
 impl Servers {
     /// What `key` leads to; a server that it names but that is `dead` counts for nothing.
-    pub(crate) async fn find(
+    pub(crate) async fn find_by_key(
         &self,
         game: &GameId,
         key: &RequestKey,

@@ -10,6 +10,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -69,6 +70,8 @@ struct Entry {
 struct Instance {
     phase: Phase,
     ports: Vec<ServerPort>,
+    /// Where it is reached from here, and connects from.
+    address: Option<IpAddr>,
     public_address: Option<String>,
     is_host_reachable: bool,
     /// It had its payload before it ran.
@@ -229,12 +232,14 @@ impl View {
             if rank(&observed.phase) >= rank(&known.phase) {
                 known.phase = observed.phase.clone();
                 known.ports = ports;
+                known.address = observed.address;
                 known.public_address.clone_from(&observed.public_address);
             }
         } else {
             let instance = Instance {
                 phase: observed.phase.clone(),
                 ports,
+                address: observed.address,
                 public_address: observed.public_address.clone(),
                 is_host_reachable: observed.is_host_reachable,
                 has_payload: false,
@@ -255,6 +260,7 @@ impl View {
         let instance = state.instances.entry(id.clone()).or_insert(Instance {
             phase: Phase::Starting,
             ports: Vec::new(),
+            address: None,
             public_address: None,
             is_host_reachable: true,
             has_payload,
@@ -340,6 +346,11 @@ impl View {
     /// The ports of an instance.
     pub(crate) fn ports(&self, instance: &ServerId) -> Vec<ServerPort> {
         self.state.lock().instances.get(instance).map(|known| known.ports.clone()).unwrap_or_default()
+    }
+
+    /// Where an instance is reached from here, if that is known.
+    pub(crate) fn address(&self, instance: &ServerId) -> Option<IpAddr> {
+        self.state.lock().instances.get(instance)?.address
     }
 
     /// Whether an instance had its payload before it ran.

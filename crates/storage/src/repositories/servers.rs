@@ -19,6 +19,10 @@ pub struct ServerRecord {
     pub region: RegionId,
     /// What it ran.
     pub build: BuildId,
+    /// The version of its build; unknown of one that ended under an older Greenroom.
+    pub version: Option<String>,
+    /// Bytes of the payload it was given.
+    pub payload_bytes: u32,
     /// Where players reached it.
     pub address: Option<String>,
     /// Its ports, as JSON.
@@ -70,14 +74,16 @@ impl Servers<'_> {
     pub fn upsert_unit(&self, server: &ServerRecord) -> UnitOfWork {
         Statement::new(
             "INSERT INTO servers (id, game, studio, name, region, build, address, ports, state, created_at,
-                                  ready_at, allocated_at, ended_at, exit, history, match_id, log_kept_until)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                                  ready_at, allocated_at, ended_at, exit, history, match_id, log_kept_until,
+                                  version, payload_bytes)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
              ON CONFLICT (id) DO UPDATE SET
                  name = excluded.name, region = excluded.region, build = excluded.build,
                  address = excluded.address, ports = excluded.ports, state = excluded.state,
                  ready_at = excluded.ready_at, allocated_at = excluded.allocated_at,
                  ended_at = excluded.ended_at, exit = excluded.exit, history = excluded.history,
-                 match_id = excluded.match_id, log_kept_until = excluded.log_kept_until
+                 match_id = excluded.match_id, log_kept_until = excluded.log_kept_until,
+                 version = excluded.version, payload_bytes = excluded.payload_bytes
              WHERE servers.ended_at IS NULL OR excluded.ended_at IS NOT NULL",
             [
                 (&server.id).into(),
@@ -97,6 +103,8 @@ impl Servers<'_> {
                 (&server.history).into(),
                 server.match_id.as_ref().into(),
                 server.log_kept_until.into(),
+                server.version.as_ref().into(),
+                server.payload_bytes.into(),
             ],
         )
         .into()
@@ -106,7 +114,7 @@ impl Servers<'_> {
     pub async fn get(&self, id: &ServerId) -> Result<Option<ServerRecord>, StorageError> {
         let query = Query::new(
             "SELECT id, game, studio, name, region, build, address, ports, state, created_at, ready_at,
-                    allocated_at, ended_at, exit, history, match_id, log_kept_until
+                    allocated_at, ended_at, exit, history, match_id, log_kept_until, version, payload_bytes
              FROM servers WHERE id = $1",
             [id.into()],
         );
@@ -128,7 +136,7 @@ impl Servers<'_> {
             // Apart, because `game = $1 OR $1 IS NULL` would keep an engine from its index.
             Some(game) => Query::new(
                 "SELECT id, game, studio, name, region, build, address, ports, state, created_at, ready_at,
-                        allocated_at, ended_at, exit, history, match_id, log_kept_until
+                        allocated_at, ended_at, exit, history, match_id, log_kept_until, version, payload_bytes
                  FROM servers
                  WHERE game = $1 AND studio = COALESCE($2, studio) AND state = COALESCE($3, state)
                    AND (created_at, id) < ($4, $5)
@@ -137,7 +145,7 @@ impl Servers<'_> {
             ),
             None => Query::new(
                 "SELECT id, game, studio, name, region, build, address, ports, state, created_at, ready_at,
-                        allocated_at, ended_at, exit, history, match_id, log_kept_until
+                        allocated_at, ended_at, exit, history, match_id, log_kept_until, version, payload_bytes
                  FROM servers
                  WHERE studio = COALESCE($1, studio) AND state = COALESCE($2, state)
                    AND (created_at, id) < ($3, $4)
@@ -180,5 +188,7 @@ fn read(row: &mut Row) -> Result<ServerRecord, StorageError> {
         history: row.take()?,
         match_id: row.take()?,
         log_kept_until: row.take()?,
+        version: row.take()?,
+        payload_bytes: row.take()?,
     })
 }

@@ -14,6 +14,8 @@ fn server(id: &str, created: i64) -> ServerRecord {
         name: format!("server-{id}"),
         region: RegionId::new("local").unwrap(),
         build: BuildId::new("b1").unwrap(),
+        version: None,
+        payload_bytes: 0,
         address: None,
         ports: json!([]),
         state: "starting".to_owned(),
@@ -31,6 +33,8 @@ fn server(id: &str, created: i64) -> ServerRecord {
 fn ended(id: &str, created: i64, ended: i64) -> ServerRecord {
     ServerRecord {
         state: "ended".to_owned(),
+        version: Some("1.2.3".to_owned()),
+        payload_bytes: 17,
         address: Some("127.0.0.1".to_owned()),
         ports: json!([{ "name": "default", "port": 7000 }]),
         ready_at: Some(at(created + 1)),
