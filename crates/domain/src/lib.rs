@@ -1,6 +1,7 @@
 //! The rules of Greenroom: plain data and functions that are given `now` and randomness and return
 //! the new state and its effects. No async, no clock, no I/O.
 
+pub mod browser;
 pub mod fleet;
 pub mod ids;
 pub mod lobby;

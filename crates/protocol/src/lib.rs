@@ -4,6 +4,7 @@
 pub mod admins;
 pub mod auth;
 pub mod builds;
+pub mod browser;
 pub mod error;
 pub mod events;
 pub mod hosting;
