@@ -7,9 +7,10 @@ use axum::{
     http::{HeaderMap, request::Parts},
 };
 
-use crate::settings::{Network, TrustedProxies};
+use crate::settings::{Network, ProxyHeader, TrustedProxies};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
+const REAL_IP: &str = "x-real-ip";
 
 impl TrustedProxies {
     /// The client's address, as far as the connection or a trusted proxy tells it.
@@ -27,6 +28,14 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &Truste
     let mut address = peer.to_canonical();
     if !trusted(address) {
         return address;
+    }
+    if proxies.header == ProxyHeader::RealIp {
+        // Of several, all but one were written by somebody else: then none is believed.
+        let mut named = headers.get_all(REAL_IP).iter();
+        let (first, second) = (named.next(), named.next());
+        let named = first.filter(|_| second.is_none()).and_then(|value| value.to_str().ok());
+        let named = named.and_then(|text| text.trim().parse::<IpAddr>().ok());
+        return named.map_or(address, |named| named.to_canonical());
     }
     let values: Vec<&str> =
         headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
@@ -55,7 +64,7 @@ mod tests {
 
     fn proxies(hops_max: u32) -> TrustedProxies {
         let networks = ["10.0.0.0/8", "192.0.2.7"].map(|text| text.parse().unwrap());
-        TrustedProxies { networks: networks.into(), hops_max }
+        TrustedProxies { networks: networks.into(), header: ProxyHeader::ForwardedFor, hops_max }
     }
 
     fn seen(peer: &str, forwarded: &[&str], hops_max: u32) -> String {
@@ -89,6 +98,28 @@ mod tests {
     fn a_header_that_is_no_address_is_not_believed() {
         assert_eq!(seen("10.1.1.1", &["nonsense"], 1), "10.1.1.1");
         assert_eq!(seen("10.1.1.1", &[], 1), "10.1.1.1");
+    }
+
+    #[test]
+    fn the_real_ip_is_believed_of_a_trusted_proxy_and_only_where_it_is_chosen() {
+        let seen = |peer: &str, header: ProxyHeader, names: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in names {
+                headers.append(*name, value.parse().unwrap());
+            }
+            let proxies = TrustedProxies { header, ..proxies(1) };
+            client_address(peer.parse().unwrap(), &headers, &proxies).to_string()
+        };
+        let both = [(REAL_IP, "1.2.3.4"), (FORWARDED_FOR, "5.6.7.8")];
+        assert_eq!(seen("10.1.1.1", ProxyHeader::RealIp, &both), "1.2.3.4");
+        assert_eq!(seen("10.1.1.1", ProxyHeader::ForwardedFor, &both), "5.6.7.8");
+        assert_eq!(seen("198.51.100.1", ProxyHeader::RealIp, &both), "198.51.100.1");
+        for forged in ["nonsense", "", "1.2.3.4, 5.6.7.8"] {
+            assert_eq!(seen("10.1.1.1", ProxyHeader::RealIp, &[(REAL_IP, forged)]), "10.1.1.1", "{forged}");
+        }
+        let twice = [(REAL_IP, "6.6.6.6"), (REAL_IP, "1.2.3.4")];
+        assert_eq!(seen("10.1.1.1", ProxyHeader::RealIp, &twice), "10.1.1.1");
+        assert_eq!(seen("10.1.1.1", ProxyHeader::RealIp, &[]), "10.1.1.1");
     }
 
     #[test]

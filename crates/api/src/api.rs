@@ -33,7 +33,7 @@ pub struct ApiDeps {
 /// Every path of Greenroom.
 pub fn router(deps: ApiDeps) -> Router {
     let ApiDeps { node, settings, metrics, ready, closing, tracker, extra } = deps;
-    let limits = Limits::new(&settings.limits);
+    let limits = Limits::new(&settings.limits, &settings.list);
     let api = Api(Arc::new(Shared { node, settings, limits, metrics, ready, closing, tracker }));
     routes::router(api, extra)
 }

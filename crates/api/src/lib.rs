@@ -25,4 +25,6 @@ pub use axum::Router;
 pub use openapi::openapi;
 pub use pages::{Page, static_pages};
 pub use serve::{ServeSettings, serve};
-pub use settings::{ApiSettings, Network, Rate, RateLimits, SocketLimits, TrustedProxies};
+pub use settings::{
+    ApiSettings, ListLimits, Network, ProxyHeader, Rate, RateLimits, SocketLimits, TrustedProxies,
+};

@@ -21,10 +21,11 @@ use governor::{
     state::StateStore,
 };
 use greenroom_protocol::PlayerId;
+use tokio::sync::Semaphore;
 
 use crate::{
     error::{ApiError, ApiResult},
-    settings::{Rate, RateLimits},
+    settings::{ListLimits, Rate, RateLimits},
 };
 
 /// All limits of the outside.
@@ -36,11 +37,14 @@ pub(crate) struct Limits {
     pub(crate) caller: Keyed<Arc<str>>,
     pub(crate) allocate: Keyed<Arc<str>>,
     pub(crate) sockets: Places<IpAddr>,
+    pub(crate) list_sockets: Places<IpAddr>,
+    /// Of all addresses together.
+    pub(crate) list_sockets_total: Arc<Semaphore>,
     pub(crate) streams: Places<Arc<str>>,
 }
 
 impl Limits {
-    pub(crate) fn new(settings: &RateLimits) -> Self {
+    pub(crate) fn new(settings: &RateLimits, list: &ListLimits) -> Self {
         let remembered_max = settings.remembered_max;
         Self {
             sign_in: Keyed::new(settings.sign_in, remembered_max),
@@ -50,6 +54,8 @@ impl Limits {
             caller: Keyed::new(settings.caller, remembered_max),
             allocate: Keyed::new(settings.allocate, remembered_max),
             sockets: Places::new(settings.sockets_per_address_max),
+            list_sockets: Places::new(list.sockets_per_address_max),
+            list_sockets_total: Arc::new(Semaphore::new(list.sockets_max.min(Semaphore::MAX_PERMITS))),
             streams: Places::new(settings.streams_per_caller_max),
         }
     }

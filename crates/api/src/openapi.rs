@@ -19,10 +19,13 @@ use crate::routes;
         description = "Players, lobbies, dedicated game servers and history. Errors are RFC 9457 problem documents; on \
             the paths tagged `contract` they are `{\"error\": \"…\"}`. Every path may answer 429 with `Retry-After`.",
     ),
+    // Named in queries alone, which bring no schemas of their own.
+    components(schemas(greenroom_protocol::browser::BrowserSort)),
     tags(
         (name = "contract", description = "Paths as shipped game clients have them; the game is that of the Host"),
         (name = "players", description = "Signing in, sessions, profiles, bans"),
         (name = "lobbies", description = "Lobbies, looked at from outside their sockets"),
+        (name = "browser", description = "Which game servers players may choose from"),
         (name = "hosting", description = "Dedicated game servers"),
         (name = "events", description = "History"),
         (name = "keys", description = "API keys of a studio"),

@@ -3,10 +3,12 @@
 mod admins;
 mod auth;
 mod bans;
+mod browser;
 mod events;
 mod hosting;
 mod hosts;
 mod keys;
+mod list;
 mod lobbies;
 mod me;
 mod players;
@@ -46,6 +48,9 @@ pub(crate) fn contract_paths() -> OpenApiRouter<Api> {
         .routes(routes!(me::contract_me)) // /accounts/me
         .routes(routes!(lobbies::contract_list)) // /lobbies
         .routes((schemas, paths, socket.fallback(socket::not_found))) // /_ws
+        .routes(routes!(list::servers)) // /api/list/servers
+        .routes(routes!(list::announce)) // /api/list/ws
+        .routes(routes!(list::healthcheck)) // /api/list/healthcheck
 }
 
 /// Our own paths.
@@ -65,6 +70,8 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         // lobbies
         .routes(routes!(lobbies::list)) // /v1/games/{game}/lobbies
         .routes(routes!(lobbies::close)) // /v1/games/{game}/lobbies/{lobby}/close
+        // the server browser
+        .routes(routes!(browser::list)) // /v1/games/{game}/browser
         // a game's players, for its studio
         .routes(routes!(players::search)) // /v1/games/{game}/players
         .routes(routes!(players::get)) // /v1/games/{game}/players/{player}

@@ -18,6 +18,8 @@ pub struct ApiSettings {
     pub answer_timeout: Duration,
     /// Player sockets.
     pub sockets: SocketLimits,
+    /// Sockets over which game servers announce themselves.
+    pub list: ListLimits,
     /// Whether web pages of other origins may call the native paths; true unless set. No path here
     /// knows cookies, so nobody's credentials can be used by a foreign page. The contract's paths
     /// always permit it.
@@ -36,6 +38,7 @@ impl Default for ApiSettings {
             body_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_secs(30),
             sockets: SocketLimits::default(),
+            list: ListLimits::default(),
             cors: true,
             metrics_are_public: true,
         }
@@ -147,13 +150,58 @@ impl Default for SocketLimits {
     }
 }
 
-/// Proxies whose `X-Forwarded-For` is believed. Without any, the client is who connects.
+/// What game servers may do that announce themselves at `/api/list/ws`. Their keep-alive is that of
+/// player sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListLimits {
+    /// Sockets open at once: 10,000. One more is closed with 1013.
+    pub sockets_max: usize,
+    /// Sockets of one address open at once, those of servers that prove to be the fleet's not
+    /// counted: 256. One more is closed with 1008.
+    pub sockets_per_address_max: u32,
+    /// How long the first message may take: 10 s. Then the socket is closed with 1008.
+    pub first_message_timeout: Duration,
+    /// Largest message, in bytes: 16 KiB. A larger one closes the socket with 1009.
+    pub message_bytes_max: usize,
+    /// Messages of one socket: 10/s, 40 at once. Those above are ignored.
+    pub messages: Rate,
+    /// With so many messages ignored for their number, each that came at a good pace taking one off,
+    /// the socket is closed with 1008; 1,000.
+    pub dropped_max: u32,
+}
+
+impl Default for ListLimits {
+    fn default() -> Self {
+        Self {
+            sockets_max: 10_000,
+            sockets_per_address_max: 256,
+            first_message_timeout: Duration::from_secs(10),
+            message_bytes_max: 16 * 1024,
+            messages: Rate::new(10, 40),
+            dropped_max: 1_000,
+        }
+    }
+}
+
+/// Proxies whose word on the client's address is believed. Without any, the client is who connects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     /// Where they connect from.
     pub networks: Vec<Network>,
+    /// Where they write it.
+    pub header: ProxyHeader,
     /// How many stand one behind the other, at most; 0 counts as 1.
     pub hops_max: u32,
+}
+
+/// The header in which a proxy names the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For`: one address for each proxy, the nearest last.
+    #[default]
+    ForwardedFor,
+    /// `X-Real-Ip`: one address, written by the outermost proxy and passed on by the others.
+    RealIp,
 }
 
 /// Addresses that begin alike, written `10.0.0.0/8`; an address alone is a network of one.

@@ -2,7 +2,9 @@
 
 use futures_util::{SinkExt, StreamExt};
 use greenroom_protocol::{
+    GameId,
     auth::{AccountMe, AnonymousRequest, SignedIn},
+    browser::{BrowserFilter, BrowserNews, BrowserPage, BrowserSort},
     events::PlayerMatches,
     lobby::{ClientMessage, LobbyView, MatchData, ServerMessage},
 };
@@ -76,6 +78,19 @@ impl Player {
         self.get("/lobbies").await
     }
 
+    /// The game servers of `game` that `filter` lets through: the page that begins at `cursor`, the
+    /// `next` of the page before, or the first one. The same live: [`PlayerSocket::browser`].
+    pub async fn browser(
+        &self,
+        game: &GameId,
+        filter: &BrowserFilter,
+        cursor: Option<&str>,
+    ) -> Result<BrowserPage, ClientError> {
+        let query = browser_query(filter, cursor);
+        let request = self.http.get(format!("{}/v1/games/{game}/browser", self.url)).query(&query);
+        read(request.send().await.map_err(ClientError::unreachable)?).await
+    }
+
     /// The newest matches of the player's history.
     pub async fn matches(&self) -> Result<PlayerMatches, ClientError> {
         self.get("/v1/players/me/matches").await
@@ -145,6 +160,18 @@ impl PlayerSocket {
         }
     }
 
+    /// The next state of the game servers that are watched, after
+    /// [`BrowserWatch`](ClientMessage::BrowserWatch); a refusal that comes first is the error.
+    pub async fn browser(&mut self) -> Result<BrowserNews, ClientError> {
+        loop {
+            match self.next().await? {
+                ServerMessage::BrowserUpdated(news) => return Ok(news),
+                refused @ ServerMessage::Error { .. } => return Err(unexpected(refused)),
+                _ => {}
+            }
+        }
+    }
+
     /// The next match that starts; a refusal that comes first is the error.
     pub async fn match_started(&mut self) -> Result<MatchData, ClientError> {
         loop {
@@ -160,6 +187,27 @@ impl PlayerSocket {
     pub async fn close(mut self) -> Result<(), ClientError> {
         self.socket.close(None).await.map_err(ClientError::unreachable)
     }
+}
+
+fn browser_query(filter: &BrowserFilter, cursor: Option<&str>) -> Vec<(&'static str, String)> {
+    let sort = filter.sort.map(|sort| match sort {
+        BrowserSort::Latency => "latency".to_owned(),
+        BrowserSort::Players => "players".to_owned(),
+        BrowserSort::Name => "name".to_owned(),
+    });
+    let latencies: Vec<_> = filter.latencies.iter().map(|(region, ms)| format!("{region}:{ms}")).collect();
+    let all = [
+        ("region", filter.region.as_ref().map(ToString::to_string)),
+        ("version", filter.version.clone()),
+        ("not_full", filter.not_full.then(|| "true".to_owned())),
+        ("has_players", filter.has_players.then(|| "true".to_owned())),
+        ("text", filter.text.clone()),
+        ("sort", sort),
+        ("latencies", (!latencies.is_empty()).then(|| latencies.join(","))),
+        ("limit", filter.limit.map(|limit| limit.to_string())),
+        ("cursor", cursor.map(str::to_owned)),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 fn unexpected(message: ServerMessage) -> ClientError {

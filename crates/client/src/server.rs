@@ -5,6 +5,7 @@ use std::{env, path::PathBuf, time::Duration};
 use bytes::Bytes;
 use greenroom_protocol::{
     GameId, MatchId, ServerId, Timestamp,
+    browser::Announcement,
     events::{AppendResponse, MatchEnded, NewEvent},
     ticket::TicketClaims,
 };
@@ -12,6 +13,7 @@ use greenroom_protocol::{
 use crate::{
     error::{ClientError, read},
     http,
+    listing::Listing,
     ticket::TicketKeys,
 };
 
@@ -113,6 +115,12 @@ impl GameServer {
     pub async fn append(&self, event: &NewEvent) -> Result<AppendResponse, ClientError> {
         let request = self.http.post(format!("{}/v1/events", self.url)).bearer_auth(&self.token).json(event);
         read(request.send().await.map_err(ClientError::unreachable)?).await
+    }
+
+    /// Lists this server in the server browser, for as long as what is returned lives and is
+    /// [kept](Listing::keep).
+    pub async fn list(&self, announcement: &Announcement) -> Result<Listing, ClientError> {
+        Listing::open(&self.url, Some(&self.token), announcement).await
     }
 
     fn of_this_game(&self, claims: TicketClaims) -> Result<TicketClaims, ClientError> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use greenroom_api::{
-    ApiDeps, ApiSettings, Page, Rate, RateLimits, Router, ServeSettings, SocketLimits, TrustedProxies,
-    router, static_pages,
+    ApiDeps, ApiSettings, ListLimits, Page, Rate, RateLimits, Router, ServeSettings, SocketLimits,
+    TrustedProxies, router, static_pages,
 };
 use greenroom_console::{ClientAddress, ConsoleSettings};
 use greenroom_fleet::images::{self, ImagesConfig, LookupPace, RegistryAccess, RegistryCredentials};
@@ -88,18 +88,27 @@ pub(crate) fn auth_settings(config: &Config) -> AuthSettings {
 
 fn api_settings(config: &Config) -> ApiSettings {
     let limits = &config.root.limits;
-    let proxies = &config.root.trusted_proxies;
     ApiSettings {
         limits: rate_limits(limits),
-        trusted_proxies: TrustedProxies { networks: proxies.addresses.clone(), hops_max: proxies.hops },
+        trusted_proxies: trusted_proxies(config),
         body_bytes_max: usize::try_from(limits.body_max.0).unwrap_or(usize::MAX),
         sockets: SocketLimits {
             message_bytes_max: usize::try_from(limits.message_max.0).unwrap_or(usize::MAX),
             commands: rate(limits.messages_per_socket),
             ..SocketLimits::default()
         },
+        list: ListLimits {
+            sockets_max: limits.announced_max as usize,
+            sockets_per_address_max: limits.announced_per_address_max,
+            ..ListLimits::default()
+        },
         ..ApiSettings::default()
     }
+}
+
+fn trusted_proxies(config: &Config) -> TrustedProxies {
+    let proxies = &config.root.trusted_proxies;
+    TrustedProxies { networks: proxies.addresses.clone(), header: proxies.header, hops_max: proxies.hops }
 }
 
 fn rate_limits(limits: &Limits) -> RateLimits {
@@ -123,10 +132,7 @@ fn rate(rate: value::Rate) -> Rate {
 fn console_settings(config: &Config) -> ConsoleSettings {
     let console = &config.root.console;
     let sign_ins = config.root.limits.admin_sign_ins_per_address;
-    let proxies = TrustedProxies {
-        networks: config.root.trusted_proxies.addresses.clone(),
-        hops_max: config.root.trusted_proxies.hops,
-    };
+    let proxies = trusted_proxies(config);
     ConsoleSettings {
         secure_cookies: console.secure_cookies,
         session_idle_max: console.session_ttl,

@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admins::Admins,
+    browser::{Browser, BrowserDeps},
     builds::{Builds, BuildsDeps},
     context::Clock,
     events::Events,
@@ -73,6 +74,8 @@ pub struct Node {
     pub servers: Servers,
     /// The versions of games.
     pub builds: Builds,
+    /// The lists of servers that players choose from.
+    pub browser: Browser,
     /// Matches and their results.
     pub matches: Matches,
     /// History.
@@ -146,6 +149,15 @@ impl Node {
         .map_err(|error| {
             Failure::new(ErrorCode::Unavailable, "The game servers could not be taken up.").because(error)
         })?;
+        let browser = Browser::start(BrowserDeps {
+            directory: directory.clone(),
+            servers: servers.clone(),
+            settings: settings.clone(),
+            clock: Arc::clone(&clock),
+            tracker: tracker.clone(),
+            shutdown: shutdown.clone(),
+        })
+        .await?;
         let lobbies = Lobbies::new(LobbiesDeps {
             directory: directory.clone(),
             settings: settings.clone(),
@@ -157,6 +169,7 @@ impl Node {
         let hub = Hub::start(HubDeps {
             directory: directory.clone(),
             lobbies: lobbies.clone(),
+            browser: browser.clone(),
             tokens: Arc::clone(&tokens),
             settings: settings.clone(),
             clock: Arc::clone(&clock),
@@ -183,6 +196,7 @@ impl Node {
             hub,
             servers,
             builds,
+            browser,
             matches,
             events,
             keys,

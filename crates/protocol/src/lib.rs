@@ -3,8 +3,8 @@
 
 pub mod admins;
 pub mod auth;
-pub mod builds;
 pub mod browser;
+pub mod builds;
 pub mod error;
 pub mod events;
 pub mod hosting;

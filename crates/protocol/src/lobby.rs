@@ -1,14 +1,17 @@
 //! What travels over a player's socket: commands of the client, news from the server, and the
 //! lobby as players see it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{ErrorCode, LobbyId, MatchId, PlayerId, Timestamp};
+use crate::{
+    ErrorCode, LobbyId, MatchId, PlayerId, RegionId, Timestamp,
+    browser::{BrowserFilter, BrowserNews, BrowserSort, LATENCIES_MAX},
+};
 
 /// Longest `id` of a client's message, in bytes. A longer one is not echoed.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -158,6 +161,12 @@ pub enum ClientMessage {
     /// Wants no more news about the public lobbies.
     #[serde(rename = "lobby:list:unwatch")]
     ListUnwatch,
+    /// Asks for the game servers and for news about them.
+    #[serde(rename = "browser:watch")]
+    BrowserWatch(BrowserFilter),
+    /// Wants no more news about the game servers.
+    #[serde(rename = "browser:unwatch")]
+    BrowserUnwatch,
 }
 
 /// How a new lobby is to be.
@@ -279,6 +288,8 @@ impl ClientMessage {
             }),
             "lobby:list:watch" => Self::ListWatch,
             "lobby:list:unwatch" => Self::ListUnwatch,
+            "browser:watch" => Self::BrowserWatch(fields.browser_filter()?),
+            "browser:unwatch" => Self::BrowserUnwatch,
             _ => return Err(ParseError::UnknownType),
         })
     }
@@ -331,6 +342,42 @@ impl Fields<'_> {
             Some("B") => Ok(Some(Team::B)),
             Some(_) => Err(ParseError::Invalid(TEAM_EXPECTED.into())),
         }
+    }
+
+    fn browser_filter(&self) -> Result<BrowserFilter, ParseError> {
+        let sort = match self.text("sort")?.as_deref() {
+            None => None,
+            Some("latency") => Some(BrowserSort::Latency),
+            Some("players") => Some(BrowserSort::Players),
+            Some("name") => Some(BrowserSort::Name),
+            Some(_) => return Err(expected("sort", "\"latency\", \"players\" or \"name\"")),
+        };
+        let region = self.text("region")?.map(RegionId::new).transpose();
+        Ok(BrowserFilter {
+            region: region.map_err(|_| expected("region", "the id of a region"))?,
+            version: self.text("version")?,
+            not_full: self.flag("notFull")?.unwrap_or(false),
+            has_players: self.flag("hasPlayers")?.unwrap_or(false),
+            text: self.text("text")?,
+            sort,
+            latencies: self.latencies()?,
+            limit: self.count("limit")?,
+        })
+    }
+
+    fn latencies(&self) -> Result<BTreeMap<RegionId, u32>, ParseError> {
+        let refused = || expected("latencies", "milliseconds by region, such as {\"eu\": 30}, at most 64");
+        let given = match self.0.get("latencies") {
+            None | Some(Value::Null) => return Ok(BTreeMap::new()),
+            Some(Value::Object(given)) if given.len() <= LATENCIES_MAX => given,
+            Some(_) => return Err(refused()),
+        };
+        let read = |(region, latency): (&String, &Value)| {
+            // Clients measure fractions of a millisecond.
+            let latency = latency.as_f64().filter(|ms| (0.0..=f64::from(u32::MAX)).contains(ms));
+            Some((RegionId::new(region).ok()?, latency? as u32))
+        };
+        given.iter().map(read).collect::<Option<_>>().ok_or_else(refused)
     }
 
     fn player(&self, field: &str) -> Result<PlayerId, ParseError> {
@@ -441,6 +488,9 @@ pub enum ServerMessage {
         /// No longer there, or no longer public.
         removed: Vec<LobbyId>,
     },
+    /// Answers `browser:watch`, and again whenever the list changed: its newest state.
+    #[serde(rename = "browser:updated")]
+    BrowserUpdated(BrowserNews),
     /// The match has its server: connect there.
     #[serde(rename = "match:started")]
     MatchStarted {

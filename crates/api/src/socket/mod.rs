@@ -1,5 +1,7 @@
 //! Player sockets: let in, then served by a [`session`] each.
 
+mod keep_alive;
+pub(crate) mod list;
 mod session;
 
 use axum::{
@@ -42,8 +44,8 @@ pub(crate) struct TokenQuery {
     token: Option<String>,
 }
 
-type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
-type Connected = Option<axum::Extension<ConnectionPlace>>;
+pub(crate) type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+pub(crate) type Connected = Option<axum::Extension<ConnectionPlace>>;
 
 /// Open a player's socket (contract)
 ///

@@ -16,9 +16,10 @@ use greenroom_operations::{
     },
 };
 use greenroom_protocol::{ErrorCode, lobby::ServerMessage};
-use tokio::time::{Instant, Sleep, timeout};
+use tokio::time::{Sleep, timeout};
 use tokio_tungstenite::tungstenite;
 
+use super::keep_alive::{KeepAlive, Look};
 use crate::{api::Api, limits::Pace, settings::SocketLimits};
 
 /// Close codes (RFC 6455, 7.4.1), and one of our own.
@@ -29,10 +30,10 @@ pub(super) const TRY_AGAIN_LATER: u16 = 1013;
 pub(super) const SESSION_ENDED: u16 = 4401;
 
 /// What a client that comes while we stop is told to wait.
-const RESTART_RETRY_MS: u32 = 1_000;
+pub(super) const RESTART_RETRY_MS: u32 = 1_000;
 
 /// How a socket ends.
-enum Ending {
+pub(super) enum Ending {
     /// The other side is gone, or will be in a moment.
     Gone,
     /// We close it.
@@ -77,14 +78,13 @@ struct Session<'a> {
     pace: Pace,
     /// Messages dropped and not yet made good by ones that came at a good pace.
     dropped: u32,
-    heard_at: Instant,
-    pinged_at: Option<Instant>,
+    keep_alive: KeepAlive,
 }
 
 impl<'a> Session<'a> {
     fn new(connection: &'a Connection, limits: &'a SocketLimits) -> Self {
         let pace = Pace::new(limits.commands);
-        Self { connection, limits, pace, dropped: 0, heard_at: Instant::now(), pinged_at: None }
+        Self { connection, limits, pace, dropped: 0, keep_alive: KeepAlive::new() }
     }
 
     async fn converse(mut self, socket: &mut WebSocket) -> Ending {
@@ -126,7 +126,7 @@ impl<'a> Session<'a> {
             Some(Err(error)) => return Some(broken(error)),
             Some(Ok(message)) => message,
         };
-        self.heard_at = Instant::now();
+        self.keep_alive.heard();
         if matches!(message, Message::Pong(_) | Message::Close(_)) {
             return None;
         }
@@ -174,22 +174,25 @@ impl<'a> Session<'a> {
     }
 
     async fn tick(&mut self, socket: &mut WebSocket, mut timer: std::pin::Pin<&mut Sleep>) -> Option<Ending> {
-        let now = Instant::now();
-        if self.pinged_at.is_some_and(|at| self.heard_at < at) {
-            return Some(Ending::Gone);
+        match self.keep_alive.look(self.limits) {
+            Look::Gone => Some(Ending::Gone),
+            Look::At(next) => {
+                timer.as_mut().reset(next);
+                None
+            }
+            Look::Ping(next) => {
+                timer.as_mut().reset(next);
+                ping(socket, self.limits.write_timeout).await
+            }
         }
-        let silent_until = self.heard_at + self.limits.ping_after;
-        if now < silent_until {
-            timer.as_mut().reset(silent_until);
-            return None;
-        }
-        self.pinged_at = Some(now);
-        timer.as_mut().reset(now + self.limits.pong_timeout);
-        let ping = socket.send(Message::Ping(Bytes::new()));
-        match timeout(self.limits.write_timeout, ping).await {
-            Ok(Ok(())) => None,
-            Ok(Err(_)) | Err(_) => Some(Ending::Gone),
-        }
+    }
+}
+
+/// Asks whether the other side is there.
+pub(super) async fn ping(socket: &mut WebSocket, time_max: Duration) -> Option<Ending> {
+    match timeout(time_max, socket.send(Message::Ping(Bytes::new()))).await {
+        Ok(Ok(())) => None,
+        Ok(Err(_)) | Err(_) => Some(Ending::Gone),
     }
 }
 
@@ -214,7 +217,7 @@ async fn write(socket: &mut WebSocket, frames: Vec<Bytes>, time_max: Duration) -
     }
 }
 
-fn broken(error: axum::Error) -> Ending {
+pub(super) fn broken(error: axum::Error) -> Ending {
     let error = error.into_inner();
     match error.downcast_ref::<tungstenite::Error>() {
         Some(tungstenite::Error::Capacity(_)) => Ending::Close(TOO_BIG, "the message is too big".into()),
@@ -222,7 +225,7 @@ fn broken(error: axum::Error) -> Ending {
     }
 }
 
-fn closed_because(closing: Closing) -> Ending {
+pub(super) fn closed_because(closing: Closing) -> Ending {
     match closing {
         Closing::TooSlow => Ending::Close(POLICY, "too slow".into()),
         Closing::SessionEnded => Ending::Close(SESSION_ENDED, "the session has ended".into()),
@@ -234,7 +237,7 @@ fn closed_because(closing: Closing) -> Ending {
 
 /// Says why, and waits a moment for the other side to have heard it: closing with unread input would
 /// have the system take back what was not yet delivered.
-async fn end(mut socket: WebSocket, ending: Ending, time_max: Duration) {
+pub(super) async fn end(mut socket: WebSocket, ending: Ending, time_max: Duration) {
     let Ending::Close(code, reason) = ending else { return };
     metrics::counter!("greenroom_sockets_closed_total", "code" => code.to_string()).increment(1);
     let farewell = async {

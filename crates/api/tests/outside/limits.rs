@@ -9,8 +9,11 @@ use crate::support::{World, problem, read};
 async fn sign_ins_of_one_address_are_limited_in_the_contracts_form() {
     let world = World::with(|wish| {
         wish.api.limits.sign_in = Rate::new(1, 3);
-        wish.api.trusted_proxies =
-            TrustedProxies { networks: vec!["127.0.0.1".parse().unwrap()], hops_max: 1 };
+        wish.api.trusted_proxies = TrustedProxies {
+            networks: vec!["127.0.0.1".parse().unwrap()],
+            hops_max: 1,
+            ..TrustedProxies::default()
+        };
     })
     .await;
     let sign_in = |from: &'static str| {

@@ -4,12 +4,14 @@
 mod support;
 
 mod bans;
+mod browser;
 mod contract;
 mod events;
 mod golden;
 mod hosting;
 mod keys;
 mod limits;
+mod list;
 mod lobby;
 mod players;
 mod routes;

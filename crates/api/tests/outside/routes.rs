@@ -34,6 +34,11 @@ const CASES: &[(&str, &str, Who)] = &[
     // Upgraded always, and then refused: see `contract` and `sockets`.
     ("GET", "/_ws", Who::All),
     ("GET", "/v1/games/{game}/socket", Who::All),
+    // A server's own token is looked at where one is shown: see `list`.
+    ("GET", "/api/list/servers", Who::All),
+    ("GET", "/api/list/ws", Who::All),
+    ("GET", "/api/list/healthcheck", Who::All),
+    ("GET", "/v1/games/{game}/browser", Who::All),
     ("POST", "/v1/games/{game}/auth/anonymous", Who::All),
     ("POST", "/v1/games/{game}/auth/discord", Who::All),
     ("POST", "/v1/games/{game}/auth/refresh", Who::All),

@@ -205,6 +205,8 @@ fn limits(context: &mut Context, limits: &Limits) {
     for (key, value) in [
         ("connections_max", limits.connections_max),
         ("sockets_per_address_max", limits.sockets_per_address_max),
+        ("announced_max", limits.announced_max),
+        ("announced_per_address_max", limits.announced_per_address_max),
         ("streams_per_key_max", limits.streams_per_key_max),
     ] {
         between(context, &join("limits", key), value, 1..=10_000_000);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use greenroom_api::Network;
+use greenroom_api::{Network, ProxyHeader};
 use greenroom_domain::settings::{PortProtocol, Readiness, WarmPayload};
 use greenroom_protocol::{GameId, RegionId, StudioId};
 
@@ -111,6 +111,11 @@ section_of! {
         connections_max: u32 = 50000;
         /// Player sockets of one client address open at once.
         sockets_per_address_max: u32 = 512;
+        /// Game servers that list themselves at `/api/list/ws` at once. One more is told to try again later.
+        announced_max: u32 = 10000;
+        /// Game servers of one client address that list themselves at once, those that show the token of a
+        /// server that Greenroom started not counted.
+        announced_per_address_max: u32 = 256;
         /// Streams (events, followed logs) of one caller open at once.
         streams_per_key_max: u32 = 16;
         /// Largest body of a request.
@@ -126,6 +131,9 @@ section_of! {
     TrustedProxies {
         /// The proxies' own addresses and networks.
         addresses: Vec<Network> = [];
+        /// Where they write it: "x-forwarded-for", or "x-real-ip", which has one address, the client's. The proxy
+        /// must set the header itself and pass on none that came from outside.
+        header: ProxyHeader = "x-forwarded-for";
         /// How many proxies stand in a row: so many entries from the end of `X-Forwarded-For` stands the
         /// client.
         hops: u32 = 1;

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use greenroom_api::Network;
+use greenroom_api::{Network, ProxyHeader};
 use greenroom_domain::settings::{PortProtocol, Readiness, WarmPayload};
 use greenroom_protocol::{GameId, RegionId, StudioId};
 use toml::Value;
@@ -152,6 +152,15 @@ texts! {
     RegionId: "an id: 1 to 128 characters out of A-Z, a-z, 0-9, _ and -", |text| Self::new(text).map_err(|_| NOT_ONE.into());
     RangeInclusive<u16>: "a range of ports, such as \"7000-7999\"", port_range;
     Network: "an IP address or a network, such as \"10.0.0.0/8\"", |text| text.parse().map_err(|_| NOT_ONE.into());
+    ProxyHeader: "\"x-forwarded-for\" or \"x-real-ip\"", |text| {
+        if text.eq_ignore_ascii_case("x-forwarded-for") {
+            Ok(Self::ForwardedFor)
+        } else if text.eq_ignore_ascii_case("x-real-ip") {
+            Ok(Self::RealIp)
+        } else {
+            Err("is no header that is known".into())
+        }
+    };
     ProviderKind: "\"process\"", |text| match text {
         "process" => Ok(Self::Process),
         "docker" | "agones" => Err("is not there yet: this version starts processes on this machine only".into()),

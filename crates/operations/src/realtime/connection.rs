@@ -101,6 +101,15 @@ impl Connection {
                 self.hub.inner.table.lock().unwatch_list(&player.game, &self.outbox);
                 None
             }
+            ClientMessage::BrowserWatch(filter) => {
+                let browser = &self.hub.inner.deps.browser;
+                browser.watch(self.number, &player.game, filter, &self.outbox, id);
+                return Ok(());
+            }
+            ClientMessage::BrowserUnwatch => {
+                self.hub.inner.deps.browser.unwatch(self.number);
+                None
+            }
             ClientMessage::Join(how) => Some(lobbies.join(player, how).await?),
             ClientMessage::Leave => Some(lobbies.leave(player).await?),
             ClientMessage::Ready { ready } => Some(lobbies.set_ready(player, ready).await?),

@@ -7,7 +7,7 @@ use greenroom_protocol::{
 };
 
 /// The message as the text of a frame.
-pub(super) fn encode(message: &ServerMessage) -> Bytes {
+pub(crate) fn encode(message: &ServerMessage) -> Bytes {
     // Every message is made of types that are always JSON.
     Bytes::from(serde_json::to_vec(message).unwrap_or_default())
 }

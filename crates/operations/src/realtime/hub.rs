@@ -25,6 +25,7 @@ use super::{
     table::{LobbyKey, PlayerKey, Socket, Table},
 };
 use crate::{
+    browser::Browser,
     context::Clock,
     documents::{MATCH, load},
     failure::Failure,
@@ -46,6 +47,8 @@ pub struct HubDeps {
     pub directory: Directory,
     /// Where commands go.
     pub lobbies: Lobbies,
+    /// What sockets may watch.
+    pub browser: Browser,
     /// What tickets are signed with.
     pub tokens: Arc<Tokens>,
     /// The games' rules.
@@ -133,6 +136,7 @@ impl Hub {
 
     /// A socket that closed. If it was the player's last, its place is kept for the grace period.
     pub(super) fn disconnect(&self, player: &PlayerPrincipal, number: u64, outbox: &Arc<Outbox>) {
+        self.inner.deps.browser.unwatch(number);
         let key = (player.game.clone(), player.id.clone());
         let mut table = self.inner.table.lock();
         table.unwatch_list(&player.game, outbox);

@@ -8,5 +8,7 @@ pub mod outbox;
 mod sweep;
 mod table;
 
+pub(crate) use frames::encode;
+
 pub use connection::Connection;
 pub use hub::{Hub, HubCounts, HubDeps};

@@ -61,6 +61,8 @@ struct State {
     lobby: Option<Arc<LobbyFrame>>,
     /// The newest state of the lobby that was put.
     seen: Option<Revision>,
+    /// The newest state of what the socket watches that was not taken yet; comes last.
+    newest: Option<Bytes>,
     /// While a create is under way its answer must come before the first update.
     holding: bool,
     closing: Option<Closing>,
@@ -89,6 +91,17 @@ impl Outbox {
             drop(state);
             self.wake.notify_one();
         }
+    }
+
+    /// Puts the newest state of what the socket watches, in place of one that was not taken yet.
+    pub fn push_newest(&self, frame: Bytes) {
+        self.state.lock().newest = Some(frame);
+        self.wake.notify_one();
+    }
+
+    /// Takes back what [`Outbox::push_newest`] put, if it was not taken yet.
+    pub fn drop_newest(&self) {
+        self.state.lock().newest = None;
     }
 
     /// Keeps lobby updates back until [`Outbox::release`].
@@ -155,6 +168,7 @@ impl State {
         if !self.holding {
             frames.extend(self.lobby.take().map(|frame| frame.updated.clone()));
         }
+        frames.extend(self.newest.take());
         match self.closing {
             Some(closing) => Some(Delivery::Close(frames, closing)),
             None if frames.is_empty() => None,
@@ -213,6 +227,18 @@ mod tests {
         outbox.push_lobby(&lobby(5), false);
         outbox.release(Some(("created".into(), Revision(4))));
         assert_eq!(taken(&outbox), ["created", "u5"]);
+    }
+
+    #[test]
+    fn of_what_is_watched_only_the_newest_waits() {
+        let outbox = Outbox::default();
+        outbox.push_newest("one".into());
+        outbox.push_newest("two".into());
+        outbox.push("answer".into());
+        assert_eq!(taken(&outbox), ["answer", "two"]);
+        outbox.push_newest("three".into());
+        outbox.drop_newest();
+        assert!(taken(&outbox).is_empty());
     }
 
     #[test]

@@ -31,6 +31,38 @@ fn the_contracts_commands_are_read() {
 }
 
 #[test]
+fn a_filter_of_the_server_browser_is_read() {
+    let read = |text| ClientMessage::parse(text).unwrap();
+    let all = ClientMessage::BrowserWatch(BrowserFilter::default());
+    assert_eq!(read(r#"{"type":"browser:watch"}"#), all);
+    assert_eq!(read(r#"{"type":"browser:unwatch"}"#), ClientMessage::BrowserUnwatch);
+    let eu = RegionId::new("eu").unwrap();
+    let filter = BrowserFilter {
+        region: Some(eu.clone()),
+        version: Some("1.2.3".into()),
+        not_full: true,
+        has_players: true,
+        text: Some("ann".into()),
+        sort: Some(BrowserSort::Name),
+        latencies: [(eu, 30)].into(),
+        limit: Some(5),
+    };
+    let written = ClientMessage::BrowserWatch(filter);
+    assert_eq!(read(&serde_json::to_string(&written).unwrap()), written);
+    for (text, field) in [
+        (r#"{"type":"browser:watch","sort":"ping"}"#, "`sort`"),
+        (r#"{"type":"browser:watch","region":"no region"}"#, "`region`"),
+        (r#"{"type":"browser:watch","notFull":1}"#, "`notFull`"),
+        (r#"{"type":"browser:watch","latencies":[1]}"#, "`latencies`"),
+        (r#"{"type":"browser:watch","latencies":{"eu":-1}}"#, "`latencies`"),
+        (r#"{"type":"browser:watch","latencies":{"no region":1}}"#, "`latencies`"),
+        (r#"{"type":"browser:watch","limit":"all"}"#, "`limit`"),
+    ] {
+        assert!(error(text).starts_with(field), "{text}: {}", error(text));
+    }
+}
+
+#[test]
 fn what_is_no_command_has_the_contracts_sentence() {
     for text in ["", "{", "nul", "null", "{\"type\":\"ping\"} x", "\u{0}"] {
         assert_eq!(error(text), "Invalid message format", "{text:?}");
@@ -173,5 +205,5 @@ fn the_schema_asks_only_for_what_must_be_sent() {
     assert_eq!(required("lobby:ready"), json!(["type"]));
     assert_eq!(required("lobby:kick"), json!(["type", "accountId"]));
     assert_eq!(schema["$defs"]["LobbyCreate"]["required"], json!(null));
-    assert_eq!(schemars::schema_for!(ServerMessage).to_value()["oneOf"].as_array().unwrap().len(), 14);
+    assert_eq!(schemars::schema_for!(ServerMessage).to_value()["oneOf"].as_array().unwrap().len(), 15);
 }
