@@ -17,6 +17,14 @@ pub enum OpenError {
         /// What the system said.
         cause: std::io::Error,
     },
+    /// A host's settings cannot be used.
+    #[error("the host \"{host}\" cannot be used: {why}")]
+    Host {
+        /// Which.
+        host: HostId,
+        /// What is wrong, in words.
+        why: String,
+    },
     /// Two engines would be the same host.
     #[error("there are two hosts named \"{0}\"; give one of them another name")]
     HostTwice(HostId),

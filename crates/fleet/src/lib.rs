@@ -10,6 +10,7 @@
 pub mod docker;
 pub mod error;
 mod folder;
+mod hosting_api;
 pub mod images;
 mod log_file;
 pub mod model;
@@ -23,6 +24,7 @@ mod table;
 
 pub use docker::DockerConfig;
 pub use error::{OpenError, ProviderError, StartError};
+pub use hosting_api::HostingApiConfig;
 pub use model::{
     BoundPort, Exit, ExitCause, HostState, HostStatus, Launch, LogLine, LogQuery, LogStream, Observed, Phase,
     Program, Render, StartSpec, Started, Usage,
