@@ -23,6 +23,7 @@ use tokio::{sync::watch, time::timeout};
 use crate::{
     docker::{DockerConfig, DockerEngine},
     error::{OpenError, ProviderError, StartError},
+    hosting_api::{HostingApiConfig, HostingApiEngine},
     model::{HostStatus, LogLine, LogQuery, Observed, StartSpec, Started, Usage},
     ports::{Machine, PortLedger},
     process::{ProcessConfig, ProcessEngine},
@@ -38,12 +39,14 @@ pub struct ProviderConfig {
     pub process: ProcessConfig,
     /// Docker engines, each a host of its own.
     pub docker: Vec<DockerConfig>,
+    /// Other hosts that servers are asked for.
+    pub hosting_api: Vec<HostingApiConfig>,
 }
 
 impl ProviderConfig {
     /// Processes on this machine alone.
     pub const fn processes(process: ProcessConfig) -> Self {
-        Self { process, docker: Vec::new() }
+        Self { process, docker: Vec::new(), hosting_api: Vec::new() }
     }
 }
 
@@ -71,6 +74,9 @@ impl Provider {
         let mut engines = vec![process];
         for docker in config.docker {
             engines.push(Arc::new(DockerEngine::open(docker, ports.clone(), changes.clone()).await?));
+        }
+        for remote in config.hosting_api {
+            engines.push(Arc::new(HostingApiEngine::open(remote, changes.clone()).await?));
         }
         Self::over(engines, changes).await
     }

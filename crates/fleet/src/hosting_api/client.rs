@@ -10,7 +10,10 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{HostingApiConfig, record::{Answer, Record}};
+use super::{
+    HostingApiConfig,
+    record::{Answer, Record},
+};
 use crate::{model::BoundPort, supervise::now};
 
 /// How long connecting may take.
@@ -37,6 +40,8 @@ pub(super) struct Client {
 pub(super) enum Refusal {
     /// The same request may succeed, after so long if the host said so.
     Later { why: String, after: Option<Duration> },
+    /// The same; and it may have succeeded already.
+    Unknown(String),
     /// It will not.
     ForGood(String),
 }
@@ -121,16 +126,17 @@ impl Client {
             .header("Idempotency-Key", record.id.as_str())
             .timeout(wait.max(Duration::from_secs(1)))
             .json(&body);
-        let later = |why| Refusal::Later { why, after: None };
-        let response = request.send().await.map_err(|error| later(transport(&error)))?;
+        let response = request.send().await.map_err(|error| Refusal::Unknown(transport(&error)))?;
         let (status, after) = (response.status(), retry_after(&response));
-        let body = read(response).await.map_err(later)?;
+        let body = read(response).await.map_err(Refusal::Unknown)?;
         if !status.is_success() {
             return Err(self.refusal(record, status, after, &body));
         }
         let given: Given = serde_json::from_slice(&body).map_err(|error| {
             // Asked again it gives the same server, and perhaps an answer that can be read.
-            later(format!("its answer cannot be read ({error}); expected a server with address and port"))
+            Refusal::Unknown(format!(
+                "its answer cannot be read ({error}); expected a server with address and port"
+            ))
         })?;
         Ok(answer(given.server))
     }

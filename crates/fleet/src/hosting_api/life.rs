@@ -24,6 +24,8 @@ const LOOK_PERIOD: Duration = Duration::from_secs(3);
 const RETRY_MIN: Duration = Duration::from_millis(250);
 /// Longest pause between requests, unless the host asks for more.
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// How long it may take to find out about a server that nobody waits for any more.
+const RELEASE_MAX: Duration = Duration::from_secs(5);
 /// Between two tries to stop a server there.
 const STOP_RETRY: Duration = Duration::from_secs(2);
 
@@ -54,7 +56,9 @@ async fn follow(host: &Host, record: Record, stops: &mut Stops) -> Exit {
         },
     };
     match &answer.id {
-        Some(theirs) if host.can_be_asked(&record, theirs).await => watch(host, &record.id, theirs, stops).await,
+        Some(theirs) if host.can_be_asked(&record, theirs).await => {
+            watch(host, &record.id, theirs, stops).await
+        }
         _ => wait(host, &record.id, &answer, stops).await,
     }
 }
@@ -68,21 +72,28 @@ async fn ask(host: &Host, record: &Record, stops: &mut Stops) -> Result<Answer, 
         let left = deadline.saturating_duration_since(Instant::now());
         let refusal = match host.client.allocate(record, left).await {
             Ok(answer) => {
-                return if stops.try_recv().is_ok() { Err(host.give_back(&answer).await) } else { Ok(answer) };
+                return if stops.try_recv().is_ok() {
+                    Err(host.give_back(&answer).await)
+                } else {
+                    Ok(answer)
+                };
             }
             Err(refusal) => refusal,
         };
         metrics::counter!("greenroom_hosting_api_failures_total", "host" => host.id.to_string()).increment(1);
-        let (why, after) = match refusal {
+        let (why, after, is_unknown) = match refusal {
             Refusal::ForGood(why) => return Err(ExitCause::SpawnFailed(host.sentence(&why))),
-            Refusal::Later { why, after } => (why, after),
+            Refusal::Later { why, after } => (why, after, false),
+            Refusal::Unknown(why) => (why, None, true),
         };
         let next = after.unwrap_or(pause);
-        if stops.try_recv().is_ok() {
-            return Err(ExitCause::Stopped { killed: false });
-        }
-        if Instant::now() + next >= deadline {
-            return Err(ExitCause::NotReady(host.sentence(&why)));
+        let is_late = Instant::now() + next >= deadline;
+        if is_late || stops.try_recv().is_ok() {
+            if is_unknown {
+                host.release(record).await;
+            }
+            let late = ExitCause::NotReady(host.sentence(&why));
+            return Err(if is_late { late } else { ExitCause::Stopped { killed: false } });
         }
         tracing::debug!(server = %record.id, host = %host.id, why, "a game server was asked for in vain; it is asked for again");
         tokio::select! {
@@ -171,6 +182,19 @@ impl Host {
     async fn ended(&self, id: &ServerId, exit: Exit) {
         self.note(id, |record| record.exit = Some(exit.clone())).await;
         self.table.update(id, |entry| entry.phase = Phase::Ended(exit));
+    }
+
+    /// Nobody waits for a server any more that the host may have given: it is asked for once more,
+    /// under the same key, to be given back.
+    async fn release(&self, record: &Record) {
+        match self.client.allocate(record, RELEASE_MAX).await {
+            Ok(answer) => drop(self.give_back(&answer).await),
+            Err(Refusal::Unknown(why)) => {
+                tracing::warn!(server = %record.id, host = %self.id, why, "whether the host gave a game server that nobody waits for any more is unknown; it may run there");
+            }
+            // Then there is none.
+            Err(Refusal::Later { .. } | Refusal::ForGood(_)) => {}
+        }
     }
 
     /// Nobody wants it any more.

@@ -87,7 +87,8 @@ struct Own(Arc<Mutex<Record>>);
 
 impl HostingApiEngine {
     pub(crate) async fn open(config: HostingApiConfig, changes: HostChanges) -> Result<Self, OpenError> {
-        let client = Client::new(&config).map_err(|why| OpenError::Host { host: config.host.clone(), why })?;
+        let client =
+            Client::new(&config).map_err(|why| OpenError::Host { host: config.host.clone(), why })?;
         let (records, found) = Records::open(config.records_dir.clone())
             .await
             .map_err(|cause| OpenError::Folder { folder: config.records_dir.clone(), cause })?;
@@ -134,7 +135,8 @@ impl Engine for HostingApiEngine {
     }
 
     async fn first_look(&self) {
-        let _closed_is_over = self.0.looked.subscribe().wait_for(|looked| *looked).await;
+        let mut looked = self.0.looked.subscribe();
+        let _closed_is_over = looked.wait_for(|looked| *looked).await;
     }
 
     fn knows(&self, id: &ServerId) -> bool {
@@ -147,7 +149,8 @@ impl Engine for HostingApiEngine {
             return Err(StartError::Unavailable("Greenroom is about to end and starts nothing more".into()));
         }
         let Program::Remote { region, .. } = &spec.program else {
-            let sentence = "this host starts no programs of ours; the fleet's provider must be \"hosting-api\"";
+            let sentence =
+                "this host starts no programs of ours; the fleet's provider must be \"hosting-api\"";
             return Err(StartError::Spawn(sentence.into()));
         };
         let payload = match spec.payload.as_deref().map(std::str::from_utf8) {
@@ -209,7 +212,8 @@ impl Engine for HostingApiEngine {
         if entry.own.0.lock().payload.is_some() {
             return Ok(());
         }
-        let cause = std::io::Error::other("a server of another host is told its payload when it is asked for");
+        let cause =
+            std::io::Error::other("a server of another host is told its payload when it is asked for");
         Err(ProviderError::Unavailable { action: "handing over the payload", cause })
     }
 
@@ -228,7 +232,10 @@ impl Engine for HostingApiEngine {
             let record = entry.own.0.lock();
             let theirs = record.answer.as_ref().and_then(|answer| answer.id.clone());
             let exit = record.exit.clone();
-            (theirs.filter(|_| record.can_be_asked == Some(true)), exit.map(|exit| (exit.at, exit.last_lines)))
+            (
+                theirs.filter(|_| record.can_be_asked == Some(true)),
+                exit.map(|exit| (exit.at, exit.last_lines)),
+            )
         };
         let reader = match theirs {
             Some(theirs) => {
@@ -259,7 +266,8 @@ impl Engine for HostingApiEngine {
             return Err(ProviderError::StillRuns(id.clone()));
         }
         let removed = self.0.records.remove(id).await;
-        removed.map_err(|cause| ProviderError::Unavailable { action: "deleting the server's record", cause })?;
+        removed
+            .map_err(|cause| ProviderError::Unavailable { action: "deleting the server's record", cause })?;
         self.0.table.remove(id);
         Ok(())
     }
@@ -343,7 +351,9 @@ impl Host {
                 return;
             }
             match &state {
-                HostState::Up => tracing::info!(host = %self.id, "a host that game servers are asked for answers"),
+                HostState::Up => {
+                    tracing::info!(host = %self.id, "a host that game servers are asked for answers")
+                }
                 HostState::Lost(why) => {
                     tracing::warn!(host = %self.id, why, "a host that game servers are asked for is lost");
                 }
