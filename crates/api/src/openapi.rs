@@ -27,6 +27,7 @@ use crate::routes;
         (name = "lobbies", description = "Lobbies, looked at from outside their sockets"),
         (name = "browser", description = "Which game servers players may choose from"),
         (name = "hosting", description = "Dedicated game servers"),
+        (name = "builds", description = "Versions of games, and where they are"),
         (name = "events", description = "History"),
         (name = "keys", description = "API keys of a studio"),
         (name = "admins", description = "Administrators of the installation"),

@@ -4,6 +4,7 @@ mod admins;
 mod auth;
 mod bans;
 mod browser;
+mod builds;
 mod events;
 mod hosting;
 mod hosts;
@@ -85,6 +86,11 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         .routes(routes!(hosting::get, hosting::stop)) // /v1/servers/{server}
         .routes(routes!(hosting::logs)) // /v1/servers/{server}/logs
         .routes(routes!(hosts::list)) // /v1/hosts
+        // builds
+        .routes(routes!(builds::list)) // /v1/games/{game}/builds
+        .routes(routes!(builds::follow)) // /v1/games/{game}/builds/stream
+        .routes(routes!(builds::refresh)) // /v1/games/{game}/builds/refresh
+        .routes(routes!(builds::pull)) // /v1/games/{game}/builds/{version}/pull
         // history
         .routes(routes!(events::append, events::page)) // /v1/events
         .routes(routes!(events::stream)) // /v1/events/stream

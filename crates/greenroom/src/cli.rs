@@ -65,6 +65,15 @@ pub enum Command {
         #[command(subcommand)]
         command: HostsCommand,
     },
+    /// Lists the versions of a game, and pulls them to its hosts
+    Builds {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: BuildsCommand,
+    },
     /// Makes, lists and revokes API keys
     Keys {
         /// Which Greenroom.
@@ -218,6 +227,26 @@ pub struct Allocate {
 pub enum HostsCommand {
     /// Lists the hosts: whether they can be reached, and how many game servers they run
     Ls,
+}
+
+/// `builds`
+#[derive(Debug, Subcommand)]
+pub enum BuildsCommand {
+    /// Lists the versions of a game, and which hosts have them
+    Ls {
+        /// The game [default: the one of `greenroom dev`]
+        game: Option<GameId>,
+        /// Looks them up again first
+        #[arg(long)]
+        refresh: bool,
+    },
+    /// Pulls a version to all hosts of a game that do not have it, and waits until it is there
+    Pull {
+        /// The game
+        game: GameId,
+        /// The version
+        version: String,
+    },
 }
 
 /// `keys`

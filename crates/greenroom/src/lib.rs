@@ -43,6 +43,7 @@ pub fn main() -> ExitCode {
         Command::Hosts { server, command } => single_threaded(commands::hosts::run(server, command)),
         Command::Keys { server, command } => single_threaded(commands::keys::run(server, command)),
         Command::Admins { server, command } => single_threaded(commands::admins::run(server, command)),
+        Command::Builds { server, command } => single_threaded(commands::builds::run(server, command)),
         Command::Version => {
             output::line(env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -6,6 +6,8 @@ pub mod engines;
 mod fsync_fault;
 #[cfg(feature = "greenroom")]
 pub mod greenroom;
+#[cfg(feature = "registry")]
+pub mod registry;
 mod seed;
 mod shim;
 mod small_disk;

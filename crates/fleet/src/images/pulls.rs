@@ -209,10 +209,8 @@ impl Pulls {
             () = pull.hurry.notified() => None,
             turn = turns.acquire_owned() => turn.ok(),
         };
-        let running = metrics::gauge!("greenroom_image_pulls_running");
-        running.increment(1);
+        let _running = Running::new();
         let result = timeout(self.0.timeout, self.fetch(order, pull)).await;
-        running.decrement(1);
         let late = format!("it took longer than {} s", self.0.timeout.as_secs());
         result.unwrap_or(Err(late))
     }
@@ -241,6 +239,23 @@ impl Pulls {
 
     fn changed(&self) {
         self.0.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+}
+
+/// Counts a pull for as long as it runs.
+struct Running(metrics::Gauge);
+
+impl Running {
+    fn new() -> Self {
+        let running = metrics::gauge!("greenroom_image_pulls_running");
+        running.increment(1);
+        Self(running)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.decrement(1);
     }
 }
 

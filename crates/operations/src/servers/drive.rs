@@ -26,8 +26,8 @@ use super::{
     documents::{SERVER, put_server},
     get::record_of,
     launch,
-    pull::Pull,
     places::hosts_of,
+    pull::Pull,
 };
 use crate::{AppendFailed, Fact};
 

@@ -3,6 +3,7 @@
 mod allocating;
 mod codes;
 mod hosts;
+mod images;
 mod pools;
 mod restarts;
 pub(crate) mod scripted;
@@ -18,6 +19,7 @@ use greenroom_domain::{
         ProviderSettings, Readiness, ServerLimits, Settings, StudioSettings, WarmPayload,
     },
 };
+use greenroom_fleet::images::Images;
 use greenroom_protocol::{GameId, RegionId, ServerId, StudioId, Timestamp, hosting::ServerState};
 use greenroom_storage::{Storage, StorageConfig};
 use parking_lot::Mutex;
@@ -93,6 +95,16 @@ impl Facts {
 
 impl Node {
     async fn open(folder: &Path, settings: Settings, scripted: Scripted, faults: Option<FaultPlan>) -> Self {
+        Self::open_with(folder, settings, scripted, faults, Images::none()).await
+    }
+
+    async fn open_with(
+        folder: &Path,
+        settings: Settings,
+        scripted: Scripted,
+        faults: Option<FaultPlan>,
+        images: Images,
+    ) -> Self {
         let path = folder.join("directory.sqlite");
         let mut directory = Directory::open(DirectoryConfig::Embedded { path }).await.unwrap();
         if let Some(plan) = faults {
@@ -108,7 +120,7 @@ impl Node {
         let shared = Shared {
             directory: directory.clone(),
             machines: Machines::Scripted(scripted.clone()),
-            images: greenroom_fleet::images::Images::none(),
+            images,
             storage: storage.clone(),
             settings,
             events: Arc::clone(&facts) as Arc<dyn EventSink>,
