@@ -9,7 +9,7 @@ use greenroom_domain::{
     settings::{PortProtocol, PortSettings},
     template::{self, Template},
 };
-use greenroom_protocol::{auth, events, hosting, lobby};
+use greenroom_protocol::{auth, events, hosting, lobby, manager};
 
 /// A thing that parses.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +70,9 @@ pub fn bodies(bytes: &[u8]) {
     if let Ok(request) = hosting::AllocateRequest::parse(bytes) {
         let bytes_max = hosting::PAYLOAD_BYTES_MAX;
         assert!(request.payload.is_none_or(|payload| payload.len() <= bytes_max), "a payload over its limit");
+    }
+    if let Err(error) = manager::ServerRequest::parse(bytes) {
+        assert!(error.to_string().ends_with('.'));
     }
     let _ = auth::parse_body::<auth::AnonymousRequest>(bytes);
     let _ = auth::parse_body::<auth::DiscordRequest>(bytes);

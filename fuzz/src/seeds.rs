@@ -14,6 +14,8 @@ pub(crate) const TEMPLATES: &[&str] = &[
     "--port={port}",
     "{port:default}",
     "{name}{title}{id}{version}{public_address}{region}",
+    "{if listed}--list",
+    "{if code}{if listed}{code}",
     "a {{literal}} brace",
 ];
 
@@ -31,6 +33,7 @@ pub(crate) const FRAMES: &[&str] = &[
 pub(crate) const BODIES: &[&str] = &[
     r#"{"region":"us-east","payload":"{\"a\":1}","timeoutSeconds":0}"#,
     r#"{"username":"Ann"}"#,
+    r#"{"name":"Ann","list":1,"version":"1.2.3"}"#,
     r#"{"discordToken":"abc"}"#,
     r#"{"refreshToken":"abc"}"#,
     r#"{"reason":"rude","until":1700000000000}"#,

@@ -31,8 +31,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id that is taken over from the client, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// The one path whose answer waits for a game server.
-pub(crate) const ALLOCATE_PATH: &str = "/v1/games/{game}/servers";
+/// The paths whose answers wait for a game server.
+const ALLOCATE_PATHS: [&str; 2] = ["/v1/games/{game}/servers", "/api/manager/request"];
 
 /// An allocation has its own deadlines; this is only in case that they fail.
 const ALLOCATE_TIMEOUT: Duration = ALLOCATE_MAX.saturating_add(Duration::from_mins(1));
@@ -88,7 +88,7 @@ pub(crate) async fn around(State(around): State<Around>, mut request: Request, n
 }
 
 async fn answer(api: &Api, request: Request, next: Next, route: &str) -> Response {
-    let is_allocation = route == ALLOCATE_PATH && request.method() == Method::POST;
+    let is_allocation = ALLOCATE_PATHS.contains(&route) && request.method() == Method::POST;
     let deadline = if is_allocation { ALLOCATE_TIMEOUT } else { api.settings.answer_timeout };
     match timeout(deadline, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
         Ok(Ok(response)) => response,
@@ -146,7 +146,7 @@ fn unwritten(response: &Response) -> Option<ApiError> {
 
 fn permit_origins(form: Form, headers: &mut HeaderMap) {
     let allowed = match form {
-        Form::Contract => "Content-Type, Authorization",
+        Form::Contract | Form::Detail => "Content-Type, Authorization",
         Form::Native => {
             "Content-Type, Authorization, X-Api-Key, Idempotency-Key, Last-Event-ID, X-Request-Id"
         }

@@ -19,7 +19,8 @@ use crate::{
     extract::{Game, form, path_game},
 };
 
-const API_KEY: &str = "x-api-key";
+/// The header that API keys come in.
+pub(crate) const API_KEY: &str = "x-api-key";
 const KEY_PREFIX: &str = "gk_";
 const SERVER_PREFIX: &str = "gs_";
 

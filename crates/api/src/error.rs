@@ -11,7 +11,7 @@ use greenroom_operations::{
     lobbies::LobbyError,
     servers::{AllocateError, ServerError},
 };
-use greenroom_protocol::{ErrorCode, Problem, auth::ContractError};
+use greenroom_protocol::{ErrorCode, Problem, auth::ContractError, manager::ManagerError};
 
 /// What a caller is told to wait when nothing better is known.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
@@ -37,6 +37,8 @@ pub(crate) enum Form {
     Native,
     /// As the contract of lobbies says.
     Contract,
+    /// `{"detail": …}`, as the contract of on-demand servers says.
+    Detail,
 }
 
 impl ApiError {
@@ -130,6 +132,7 @@ impl ApiError {
             Form::Contract => {
                 ("application/json", json(&ContractError { error: self.detail.as_ref().into() }))
             }
+            Form::Detail => ("application/json", json(&ManagerError { detail: self.detail.as_ref().into() })),
         };
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

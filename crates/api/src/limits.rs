@@ -36,6 +36,7 @@ pub(crate) struct Limits {
     pub(crate) player: Keyed<PlayerId>,
     pub(crate) caller: Keyed<Arc<str>>,
     pub(crate) allocate: Keyed<Arc<str>>,
+    pub(crate) allocate_public: Keyed<IpAddr>,
     pub(crate) sockets: Places<IpAddr>,
     pub(crate) list_sockets: Places<IpAddr>,
     /// Of all addresses together.
@@ -53,6 +54,7 @@ impl Limits {
             player: Keyed::new(settings.player, remembered_max),
             caller: Keyed::new(settings.caller, remembered_max),
             allocate: Keyed::new(settings.allocate, remembered_max),
+            allocate_public: Keyed::new(settings.allocate_public, remembered_max),
             sockets: Places::new(settings.sockets_per_address_max),
             list_sockets: Places::new(list.sockets_per_address_max),
             list_sockets_total: Arc::new(Semaphore::new(list.sockets_max.min(Semaphore::MAX_PERMITS))),

@@ -1,6 +1,6 @@
 //! The description of the HTTP paths, made from the handlers.
 
-use greenroom_protocol::{Problem, auth::ContractError};
+use greenroom_protocol::{Problem, auth::ContractError, manager::ManagerError};
 use utoipa::{
     OpenApi as _, PartialSchema as _, ToSchema as _,
     openapi::{
@@ -17,12 +17,13 @@ use crate::routes;
     info(
         title = "Greenroom",
         description = "Players, lobbies, dedicated game servers and history. Errors are RFC 9457 problem documents; on \
-            the paths tagged `contract` they are `{\"error\": \"…\"}`. Every path may answer 429 with `Retry-After`.",
+            the paths tagged `contract` they are `{\"error\": \"…\"}`, and on those of `manager` `{\"detail\": \"…\"}`. Every path may answer 429 with `Retry-After`.",
     ),
     // Named in queries alone, which bring no schemas of their own.
     components(schemas(greenroom_protocol::browser::BrowserSort)),
     tags(
         (name = "contract", description = "Paths as shipped game clients have them; the game is that of the Host"),
+        (name = "manager", description = "On-demand servers as shipped game clients ask for them"),
         (name = "players", description = "Signing in, sessions, profiles, bans"),
         (name = "lobbies", description = "Lobbies, looked at from outside their sockets"),
         (name = "browser", description = "Which game servers players may choose from"),
@@ -40,6 +41,7 @@ struct Greenroom;
 pub fn openapi() -> OpenApi {
     let mut document = Greenroom::openapi();
     document.merge(routes::contract_paths().into_openapi());
+    document.merge(routes::manager_paths().into_openapi());
     document.merge(routes::native_paths().into_openapi());
     let components = document.components.get_or_insert_default();
     let bearer = |description: &str, format: &str| {
@@ -57,6 +59,7 @@ pub fn openapi() -> OpenApi {
     }
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     components.schemas.insert(ContractError::name().into_owned(), ContractError::schema());
+    components.schemas.insert(ManagerError::name().into_owned(), ManagerError::schema());
     let mut schemas = Vec::new();
     Problem::schemas(&mut schemas);
     components.schemas.extend(schemas);
@@ -71,11 +74,14 @@ pub fn openapi() -> OpenApi {
 
 /// Gives every operation the errors that all have, and their form.
 fn describe_errors(operation: &mut Operation) {
-    let is_contract = operation.tags.iter().flatten().any(|tag| tag == "contract");
+    let is = |tag: &str| operation.tags.iter().flatten().any(|own| own == tag);
+    let (is_contract, is_manager) = (is("contract"), is("manager"));
     let is_protected = operation.security.as_ref().is_some_and(|security| !security.is_empty());
     let error = |description: &str| -> Response {
         let (content_type, schema) = if is_contract {
             ("application/json", "ContractError")
+        } else if is_manager {
+            ("application/json", "ManagerError")
         } else {
             ("application/problem+json", "Problem")
         };

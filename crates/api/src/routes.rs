@@ -11,6 +11,7 @@ mod hosts;
 mod keys;
 mod list;
 mod lobbies;
+mod manager;
 mod me;
 mod players;
 mod streams;
@@ -30,14 +31,17 @@ use crate::{
 /// Every path of Greenroom, with `extra` beside it.
 pub(crate) fn router(api: Api, extra: Router) -> Router {
     let native = Around { api: api.clone(), form: Form::Native, cors: api.settings.cors };
+    let manager = Around { api: api.clone(), form: Form::Detail, cors: true };
     let contract = Around { api: api.clone(), form: Form::Contract, cors: true };
     let pages = Around { api: api.clone(), form: Form::Native, cors: false };
     let (contract_routes, _) = contract_paths().split_for_parts();
     let (native_routes, _) = native_paths().split_for_parts();
     let native_routes = native_routes.fallback(system::not_found).layer(from_fn_with_state(native, around));
     let contract_routes = contract_routes.layer(from_fn_with_state(contract, around));
+    let (manager_routes, _) = manager_paths().split_for_parts();
+    let manager_routes = manager_routes.layer(from_fn_with_state(manager, around));
     let extra = extra.layer(from_fn_with_state(pages, around));
-    native_routes.merge(contract_routes).with_state(api).merge(extra)
+    native_routes.merge(contract_routes).merge(manager_routes).with_state(api).merge(extra)
 }
 
 /// Paths as shipped clients of the contract have them.
@@ -52,6 +56,14 @@ pub(crate) fn contract_paths() -> OpenApiRouter<Api> {
         .routes(routes!(list::servers)) // /api/list/servers
         .routes(routes!(list::announce)) // /api/list/ws
         .routes(routes!(list::healthcheck)) // /api/list/healthcheck
+}
+
+/// Paths as shipped clients of on-demand servers have them.
+pub(crate) fn manager_paths() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(manager::home)) // /api/manager
+        .routes(routes!(manager::healthcheck)) // /api/manager/healthcheck
+        .routes(routes!(manager::request)) // /api/manager/request
 }
 
 /// Our own paths.

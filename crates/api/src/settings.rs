@@ -91,6 +91,8 @@ pub struct RateLimits {
     pub caller: Rate,
     /// Allocations of one API key or administrator: 20/s, 100 at once.
     pub allocate: Rate,
+    /// Allocations of one address on `/api/manager/request`, where nobody has a key: 5/s, 300 at once.
+    pub allocate_public: Rate,
     /// Open player sockets of one address: 200.
     pub sockets_per_address_max: u32,
     /// Open streams (events, followed logs) of one caller: 16.
@@ -109,6 +111,7 @@ impl Default for RateLimits {
             player: Rate::new(50, 200),
             caller: Rate::new(500, 2_000),
             allocate: Rate::new(20, 100),
+            allocate_public: Rate::new(5, 300),
             sockets_per_address_max: 200,
             streams_per_caller_max: 16,
             remembered_max: 65_536,

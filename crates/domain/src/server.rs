@@ -133,6 +133,8 @@ pub enum ExitCause {
     SupervisorLost,
     /// It could not be started; the text says why.
     SpawnFailed(String),
+    /// No port was free for it; the text says which were looked at.
+    NoPort(String),
     /// The provider knows nothing of it.
     Vanished,
     /// Its host could not be reached any more before it was ready.
@@ -162,7 +164,7 @@ impl Exit {
                 "it was killed after it did not stop within its grace".into()
             }
             ExitCause::SupervisorLost => "its supervisor died".into(),
-            ExitCause::SpawnFailed(why) => format!("it could not be started: {why}"),
+            ExitCause::SpawnFailed(why) | ExitCause::NoPort(why) => format!("it could not be started: {why}"),
             ExitCause::Vanished => "its process was not found any more".into(),
             ExitCause::HostLost => "its host could not be reached any more".into(),
             ExitCause::OutOfMemory => "it ran out of memory and was killed".into(),

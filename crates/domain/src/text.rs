@@ -46,6 +46,46 @@ pub fn title(text: &str) -> Option<String> {
     bounded(text, TITLE_CHARS_MAX)
 }
 
+/// Why a text cannot be the name that a player gives a game server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServerNameError {
+    /// It is too long.
+    #[error("The name may have at most {TITLE_CHARS_MAX} characters.")]
+    TooLong,
+    /// There are control characters in it.
+    #[error("The name may have no control characters.")]
+    ControlCharacters,
+    /// It begins as an option does.
+    #[error("The name must not begin with `-`.")]
+    Option,
+    /// It reads as a path.
+    #[error("The name must not be a path.")]
+    Path,
+}
+
+/// Whether `text` can be the name that a player gives a game server. One that a program could take
+/// for an option or for a path is refused, rather than changed, so that its player knows.
+pub fn check_server_name(text: &str) -> Result<(), ServerNameError> {
+    if text.chars().take(TITLE_CHARS_MAX + 1).count() > TITLE_CHARS_MAX {
+        return Err(ServerNameError::TooLong);
+    }
+    if text.chars().any(is_hidden) {
+        return Err(ServerNameError::ControlCharacters);
+    }
+    let begin = text.trim_start_matches(|c: char| c.is_whitespace() || is_blank(c));
+    if begin.starts_with('-') {
+        return Err(ServerNameError::Option);
+    }
+    let mut segments = begin.split(['/', '\\']).map(str::trim);
+    let is_path =
+        begin.starts_with(['/', '\\']) || segments.any(|segment| matches!(segment, "." | ".." | "~"));
+    // A lone point is no path but a short name.
+    if is_path && begin.contains(['/', '\\']) || begin.trim_end() == ".." {
+        return Err(ServerNameError::Path);
+    }
+    Ok(())
+}
+
 /// `text` without control characters, trimmed, at most `chars_max` characters; none if nothing that
 /// can be seen is left.
 pub fn bounded(text: &str, chars_max: usize) -> Option<String> {

@@ -52,6 +52,7 @@ impl Exit {
             | ErrorCode::TooLarge
             | ErrorCode::Invalid
             | ErrorCode::IdempotencyMismatch
+            | ErrorCode::VersionTooOld
             | ErrorCode::Internal => Self::Failure,
         }
     }

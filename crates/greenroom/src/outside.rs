@@ -119,6 +119,7 @@ fn rate_limits(limits: &Limits) -> RateLimits {
         player: rate(limits.requests_per_player),
         caller: rate(limits.requests_per_key),
         allocate: rate(limits.allocations_per_key),
+        allocate_public: rate(limits.allocations_per_address),
         sockets_per_address_max: limits.sockets_per_address_max,
         streams_per_caller_max: limits.streams_per_key_max,
         ..RateLimits::default()

@@ -61,6 +61,8 @@ codes! {
     TooLarge = "too_large", 413, "The body is too large";
     /// A field is missing or has the wrong type or value.
     Invalid = "invalid", 422, "A field is missing or not valid";
+    /// The version of the game is older than the oldest that is supported.
+    VersionTooOld = "version_too_old", 426, "The version is too old";
     /// An idempotency key was used before with another body.
     IdempotencyMismatch = "idempotency_mismatch", 422, "The idempotency key was used with another body";
     /// The caller asks too often.

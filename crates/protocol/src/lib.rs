@@ -11,6 +11,7 @@ pub mod hosting;
 pub mod ids;
 pub mod keys;
 pub mod lobby;
+pub mod manager;
 pub mod players;
 pub mod ticket;
 pub mod time;

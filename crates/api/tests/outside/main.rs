@@ -13,6 +13,7 @@ mod keys;
 mod limits;
 mod list;
 mod lobby;
+mod manager;
 mod players;
 mod routes;
 mod serving;

@@ -39,6 +39,10 @@ const CASES: &[(&str, &str, Who)] = &[
     ("GET", "/api/list/ws", Who::All),
     ("GET", "/api/list/healthcheck", Who::All),
     ("GET", "/v1/games/{game}/browser", Who::All),
+    ("GET", "/api/manager", Who::All),
+    ("GET", "/api/manager/healthcheck", Who::All),
+    // Public by contract: see `manager`.
+    ("POST", "/api/manager/request", Who::All),
     ("POST", "/v1/games/{game}/auth/anonymous", Who::All),
     ("POST", "/v1/games/{game}/auth/discord", Who::All),
     ("POST", "/v1/games/{game}/auth/refresh", Who::All),

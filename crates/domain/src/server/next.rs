@@ -104,6 +104,13 @@ impl Server {
         self.start_failed(exit, tries_max, now)
     }
 
+    /// What becomes of it when no port was free for its start. One may be at the next try.
+    #[must_use]
+    pub fn start_without_port(&self, why: String, tries_max: u32, now: Timestamp) -> Server {
+        let exit = Exit { at: now, cause: ExitCause::NoPort(why), was_ready: false, last_lines: Vec::new() };
+        self.start_failed(exit, tries_max, now)
+    }
+
     fn ready(&self, now: Timestamp) -> Step {
         let mut server = self.clone();
         server.ready_at = Some(now);

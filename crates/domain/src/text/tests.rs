@@ -33,3 +33,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_of_servers_that_are_options_or_paths_are_refused() {
+    let long = "ü".repeat(TITLE_CHARS_MAX + 1);
+    for (name, error) in [
+        (long.as_str(), ServerNameError::TooLong),
+        ("a\0b", ServerNameError::ControlCharacters),
+        ("a\nb", ServerNameError::ControlCharacters),
+        ("\u{202E}abc", ServerNameError::ControlCharacters),
+        ("-v", ServerNameError::Option),
+        ("--name", ServerNameError::Option),
+        (" --name", ServerNameError::Option),
+        ("\u{200B}-x", ServerNameError::Option),
+        ("/etc/passwd", ServerNameError::Path),
+        ("../../etc/passwd", ServerNameError::Path),
+        ("a/../b", ServerNameError::Path),
+        ("~/x", ServerNameError::Path),
+        ("./x", ServerNameError::Path),
+        ("..", ServerNameError::Path),
+        ("\\\\host\\share", ServerNameError::Path),
+        ("..\\x", ServerNameError::Path),
+    ] {
+        assert_eq!(check_server_name(name), Err(error), "{name:?}");
+    }
+    let longest = "ü".repeat(TITLE_CHARS_MAX);
+    for name in
+        [longest.as_str(), "", "Ann's Game", "Ann/Bob", "a-b", "1 < 2 && 3", ".", "~ Ann ~", "$(id)", "🏎️"]
+    {
+        assert_eq!(check_server_name(name), Ok(()), "{name:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_name_that_passes_is_a_safe_argument(text in "[-+/.~\\\\ a\u{200B}\u{2212}\\x00-\\x1f]{0,70}") {
+        if check_server_name(&text).is_ok() {
+            prop_assert!(text.chars().count() <= TITLE_CHARS_MAX && !text.chars().any(char::is_control));
+            let title = title(&text).unwrap_or_default();
+            prop_assert!(!title.starts_with(['-', '+', '/', '@', '\u{2212}']), "{:?}", title);
+            prop_assert!(!title.contains("../"), "{:?}", title);
+        }
+    }
+}

@@ -105,6 +105,8 @@ section_of! {
         requests_per_key: Rate = "1000/s";
         /// Allocations of one API key or administrator.
         allocations_per_key: Rate = "100/s";
+        /// Servers that one client address asks for without a key, by `/api/manager/request`.
+        allocations_per_address: Rate = "300/min";
         /// Messages of a client over one player socket.
         messages_per_socket: Rate = "40/s";
         /// Connections open at once, player sockets included; one more is answered 503.

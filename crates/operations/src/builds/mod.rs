@@ -96,6 +96,12 @@ impl Builds {
         Ok(versions.check(asked))
     }
 
+    /// The versions that can be asked for, newest first, as far as they are known; no engine is asked.
+    pub async fn supported(&self, game: &GameId) -> Result<Vec<String>, Failure> {
+        let known = self.known(game, &self.fleet(game)?).await.map_err(unknown)?;
+        Ok(known.versions.supported().iter().map(|known| known.version.to_string()).collect())
+    }
+
     /// The versions of a game, which hosts have them, and how far pulls are.
     pub async fn list(&self, game: &GameId) -> Result<BuildList, Failure> {
         let fleet = self.fleet(game)?;

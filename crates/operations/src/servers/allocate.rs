@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use greenroom_directory::{DirectoryError, Expected};
 use greenroom_domain::{
-    fleet::{Demand, build_of, takes_listed, takes_title},
+    fleet::{Demand, Limit, build_of, takes_listed, takes_title},
     placement::Host,
     server::{Allocation, Server, StopReason, backoff},
     settings::{FleetSettings, GameSettings, Settings},
@@ -25,7 +25,7 @@ use super::{
     places::hosts_of,
     view::{Choice, Hold, Taken},
 };
-use greenroom_domain::server::Seen;
+use greenroom_domain::server::{Exit, ExitCause, Seen};
 
 /// How many servers may die under one allocation before it gives up.
 const ROUNDS_MAX: u32 = 16;
@@ -89,6 +89,7 @@ struct Ask {
 enum Waited {
     Given(Arc<Server>),
     Failed { why: Option<String> },
+    NoPort { why: String },
     Late,
     Closing,
 }
@@ -123,6 +124,14 @@ impl Servers {
         metrics::counter!("greenroom_server_allocations_total", &labels).increment(1);
         metrics::histogram!("greenroom_server_allocation_seconds", &labels).record(began.elapsed());
         result
+    }
+
+    /// The limit because of which no server of `game` can be given at the moment, if there is one.
+    /// Whoever allocates is held to it all the same: this is to refuse early.
+    pub fn reached_limit(&self, game: &GameId) -> Option<Limit> {
+        let (settings, game) = self.game(game)?;
+        let max = limits_max(&settings, &game, game.fleet.as_ref()?);
+        self.0.view.reached_limit(&game.id, &game.studio, max)
     }
 
     fn check(&self, request: AllocateRequest) -> Result<Ask, AllocateError> {
@@ -194,6 +203,7 @@ impl Servers {
                         break;
                     }
                 }
+                Waited::NoPort { why } => return Err(no_port(why)),
                 Waited::Late => {
                     self.give_up(&id).await;
                     why = why.or_else(|| Some("it was not ready in time".to_owned()));
@@ -358,6 +368,7 @@ impl Servers {
         match self.wait_until_given(id, ask.deadline).await {
             Waited::Given(server) => Ok(Allocated { server: self.shown(&server), is_repeat: true }),
             Waited::Failed { why } => Err(no_server(why)),
+            Waited::NoPort { why } => Err(no_port(why)),
             Waited::Late => Err(no_server(Some("it was not ready in time".to_owned()))),
             Waited::Closing => Err(AllocateError::Closing),
         }
@@ -365,16 +376,16 @@ impl Servers {
 
     async fn wait_until_given(&self, id: &ServerId, deadline: Instant) -> Waited {
         let mut changes = self.watch();
-        let mut why = None;
+        let mut last: Option<Exit> = None;
         loop {
             changes.mark_unchanged();
-            let Some(server) = self.living(id) else { return Waited::Failed { why } };
-            why = server.exit.as_ref().map(greenroom_domain::server::Exit::sentence).or(why);
+            let Some(server) = self.living(id) else { return Waited::failed(last.as_ref()) };
+            last = server.exit.clone().or(last);
             if server.was_given() {
                 return Waited::Given(server);
             }
             if server.state >= ServerState::Stopping {
-                return Waited::Failed { why };
+                return Waited::failed(last.as_ref());
             }
             // A shutdown first; what was begun goes on after the next start.
             tokio::select! {
@@ -422,12 +433,26 @@ impl Servers {
     }
 }
 
+impl Waited {
+    fn failed(last: Option<&Exit>) -> Self {
+        match last.map(|exit| (exit, &exit.cause)) {
+            Some((_, ExitCause::NoPort(why))) => Self::NoPort { why: why.clone() },
+            Some((exit, _)) => Self::Failed { why: Some(exit.sentence()) },
+            None => Self::Failed { why: None },
+        }
+    }
+}
+
 /// All tries, each with its time and the pause before it.
 fn longest(fleet: &FleetSettings) -> Duration {
     let tries = fleet.start_tries_max.max(1);
     let starts = (fleet.ready_timeout + fleet.stop_grace).saturating_mul(tries);
     let pauses: Duration = (1..tries.min(64)).map(backoff).sum();
     starts.saturating_add(pauses).min(ALLOCATE_MAX)
+}
+
+fn no_port(why: String) -> AllocateError {
+    AllocateError::NoPort { why, retry_after: RETRY_AFTER }
 }
 
 fn no_server(why: Option<String>) -> AllocateError {

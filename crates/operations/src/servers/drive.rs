@@ -271,6 +271,15 @@ impl Servers {
                     Pull::Failed(why) => self.refuse(server, revision, why, false).await,
                 }
             }
+            Err(error @ StartError::NoPort { .. }) => {
+                self.0.secrets.lock().remove(&instance);
+                let tries_max = self.tries_max(server);
+                let next = server.start_without_port(error.to_string(), tries_max, self.0.clock.now());
+                Ok(match self.save(server, revision, next).await? {
+                    Saved::Done => Outcome::Again,
+                    Saved::Conflict => Outcome::Conflict,
+                })
+            }
             Err(error) => self.refuse(server, revision, error.to_string(), !error.is_retryable()).await,
         }
     }

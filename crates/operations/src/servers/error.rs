@@ -55,6 +55,14 @@ pub enum AllocateError {
         /// When it may be worth trying again.
         retry_after: Duration,
     },
+    /// There was no free port for one.
+    #[error("no game server could be started: {why}")]
+    NoPort {
+        /// Which ports were looked at.
+        why: String,
+        /// When it may be worth trying again.
+        retry_after: Duration,
+    },
     /// Greenroom is shutting down.
     #[error("the server is being restarted; try again in a moment")]
     Closing,
@@ -76,7 +84,7 @@ impl AllocateError {
             Self::InvalidKey => ErrorCode::Invalid,
             Self::IdempotencyMismatch => ErrorCode::IdempotencyMismatch,
             Self::LimitReached(_) => ErrorCode::LimitReached,
-            Self::NoServer { .. } | Self::NoPlace { .. } => ErrorCode::NoServer,
+            Self::NoServer { .. } | Self::NoPlace { .. } | Self::NoPort { .. } => ErrorCode::NoServer,
             Self::Closing => ErrorCode::Unavailable,
             Self::Directory(error) => Failure::directory(error.clone()).code(),
             Self::Storage(error) => Failure::storage(error.clone()).code(),
@@ -86,7 +94,9 @@ impl AllocateError {
     /// When it may be worth trying again, if waiting helps.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NoServer { retry_after, .. } | Self::NoPlace { retry_after, .. } => Some(*retry_after),
+            Self::NoServer { retry_after, .. }
+            | Self::NoPlace { retry_after, .. }
+            | Self::NoPort { retry_after, .. } => Some(*retry_after),
             Self::Closing | Self::Directory(_) | Self::Storage(_) => Some(Duration::from_secs(1)),
             Self::NoSuchGame
             | Self::NoFleet

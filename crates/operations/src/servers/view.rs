@@ -458,6 +458,16 @@ impl View {
         self.state.lock().demand.retain(|(game, region), _| is_kept(game, region));
     }
 
+    /// The limit that is reached, unless a warm server can be given or make place.
+    pub(crate) fn reached_limit(&self, game: &GameId, studio: &StudioId, max: LimitsMax) -> Option<Limit> {
+        let state = self.state.lock();
+        let is_left = |standing: Standing<'_>| {
+            standing.server.is_warm() && standing.availability != Availability::Never
+        };
+        let limit = state.limits(game, studio, max).reached();
+        limit.filter(|_| !state.standings(game).any(is_left))
+    }
+
     /// Says that an allocation of `game` waits for a place.
     pub(crate) fn wait_for_place(self: &Arc<Self>, game: &GameId) -> Waiting {
         *self.state.lock().waiting.entry(game.clone()).or_default() += 1;

@@ -43,6 +43,7 @@ sign_ins_per_address = "100000/s"
 requests_per_player = "100000/s"
 requests_per_key = "100000/s"
 allocations_per_key = "100000/s"
+allocations_per_address = "100000/s"
 messages_per_socket = "100000/s"
 streams_per_key_max = 1000
 "#;
