@@ -3,7 +3,7 @@
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Redirect, Response},
+    response::{Html, IntoResponse, Response},
 };
 
 use crate::{
@@ -12,13 +12,20 @@ use crate::{
     error::{ApiError, ApiResult},
 };
 
+const HOME: &str = "<!doctype html><html lang=\"en\"><title>Greenroom</title>\
+                    <meta http-equiv=\"refresh\" content=\"0; url=/console\">\
+                    <p>Greenroom. <a href=\"/console\">The console</a></p></html>\n";
+
 /// How long the keys of tickets may be remembered, in seconds.
 const JWKS_CACHE: &str = "public, max-age=300";
 
-/// To the console
-#[utoipa::path(get, path = "/", tag = "system", responses((status = 303, description = "To `/console`")))]
-pub(crate) async fn home() -> Redirect {
-    Redirect::to("/console")
+/// The way to the console
+///
+/// 200 and no redirect: managers of game servers that Greenroom takes the place of are asked here for
+/// their health.
+#[utoipa::path(get, path = "/", tag = "system", responses((status = 200, body = String, content_type = "text/html")))]
+pub(crate) async fn home() -> Html<&'static str> {
+    Html(HOME)
 }
 
 /// The public keys that tickets are checked with
