@@ -174,6 +174,9 @@ pub enum PortProtocol {
     /// Both, on the same number.
     #[serde(rename = "tcp+udp")]
     TcpUdp,
+    /// One of the two, or both: the number is kept free for it, and one is enough to be ready.
+    #[serde(rename = "tcp|udp")]
+    Either,
 }
 
 /// When a game server counts as ready for players.

@@ -14,10 +14,44 @@ use crate::{
 };
 
 /// One socket of a server: the protocol and the port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Socket {
     pub(crate) udp: bool,
     pub(crate) port: u16,
+    /// Whether the other protocol on the same port does as well. No part of what socket it is.
+    pub(crate) either: bool,
+}
+
+impl Socket {
+    /// As the system's tables name it.
+    pub(crate) const fn new(udp: bool, port: u16) -> Self {
+        Self { udp, port, either: false }
+    }
+
+    /// The same port of the other protocol.
+    const fn other(self) -> Self {
+        Self { udp: !self.udp, ..self }
+    }
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        (self.udp, self.port) == (other.udp, other.port)
+    }
+}
+
+impl Eq for Socket {}
+
+impl PartialOrd for Socket {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Socket {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.udp, self.port).cmp(&(other.udp, other.port))
+    }
 }
 
 impl std::fmt::Display for Socket {
@@ -70,10 +104,16 @@ pub(crate) fn missing_if(
         }
         procfs::visit_open_sockets(pid, udp, |open| {
             if counts(&open) {
-                missing.remove(&Socket { udp, port: open.port });
+                missing.remove(&Socket::new(udp, open.port));
             }
             if some_left(&missing) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
+    }
+    let found = |socket: &Socket| !missing.contains(socket);
+    let enough: Vec<Socket> =
+        missing.iter().copied().filter(|socket| socket.either && found(&socket.other())).collect();
+    for socket in enough {
+        missing.remove(&socket);
     }
     missing
 }
@@ -83,11 +123,12 @@ pub(crate) fn wanted(ports: &[BoundPort]) -> BTreeSet<Socket> {
     let mut wanted = BTreeSet::new();
     for bound in ports {
         for port in bound.port..bound.port.saturating_add(bound.count.max(1)) {
+            let either = bound.protocol == PortProtocol::Either;
             if bound.protocol != PortProtocol::Udp {
-                wanted.insert(Socket { udp: false, port });
+                wanted.insert(Socket { udp: false, port, either });
             }
             if bound.protocol != PortProtocol::Tcp {
-                wanted.insert(Socket { udp: true, port });
+                wanted.insert(Socket { udp: true, port, either });
             }
         }
     }
@@ -100,9 +141,7 @@ pub(crate) fn sockets(pid: i32, of: &BTreeSet<Socket>) -> Vec<(Socket, OpenSocke
     for udp in [false, true] {
         if of.iter().any(|socket| socket.udp == udp) {
             all.extend(
-                procfs::open_sockets(pid, udp)
-                    .into_iter()
-                    .map(|open| (Socket { udp, port: open.port }, open)),
+                procfs::open_sockets(pid, udp).into_iter().map(|open| (Socket::new(udp, open.port), open)),
             );
         }
     }

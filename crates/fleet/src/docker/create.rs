@@ -196,6 +196,6 @@ fn protocols(protocol: PortProtocol) -> &'static [&'static str] {
     match protocol {
         PortProtocol::Tcp => &["tcp"],
         PortProtocol::Udp => &["udp"],
-        PortProtocol::TcpUdp => &["tcp", "udp"],
+        PortProtocol::TcpUdp | PortProtocol::Either => &["tcp", "udp"],
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct Watch {
 
 /// Whether a container's sockets can be seen at all by `listening`; if not, the sentence says why.
 pub(super) fn can_listen(ports: &[BoundPort], is_local: bool) -> Result<(), String> {
-    if !is_local && sockets::wanted(ports).iter().any(|socket| socket.udp) {
+    if !is_local && sockets::wanted(ports).iter().any(|socket| socket.udp && !socket.either) {
         return Err("`ready = \"listening\"` cannot see UDP ports in a container on another machine; \
                     expected \"health\", \"log:<regular expression>\" or \"after:<duration>\""
             .into());
@@ -106,7 +106,11 @@ impl Watch {
 
     async fn listening(&self, running: &Running) -> Result<(), String> {
         let inside: Vec<BoundPort> = self.record.ports.iter().map(inside).collect();
-        let wanted = sockets::wanted(&inside);
+        let mut wanted = sockets::wanted(&inside);
+        if running.pid.is_none() {
+            // Without the tables only TCP can be seen.
+            wanted.retain(|socket| !(socket.udp && socket.either));
+        }
         match (running.pid, running.address) {
             (Some(pid), _) => self.tables(pid, wanted).await,
             (None, _) if wanted.iter().any(|socket| socket.udp) => Err(
@@ -188,7 +192,7 @@ fn lacking(pid: i32, wanted: &BTreeSet<Socket>, is_on_host: bool) -> Option<Stri
     if missing.is_empty() {
         return None;
     }
-    let both = [Socket { udp: false, port: 0 }, Socket { udp: true, port: 0 }];
+    let both = [Socket::new(false, 0), Socket::new(true, 0)];
     let elsewhere: BTreeSet<Socket> = sockets::sockets(pid, &both.into())
         .into_iter()
         .filter(|(socket, open)| is_its_own(open) && !wanted.contains(socket))

@@ -137,7 +137,7 @@ impl Listening {
         if let Some((port, holder)) = taken(game, &missing, |open| !held.has(open)) {
             return ExitCause::PortTaken { port, holder };
         }
-        let both = [Socket { udp: false, port: 0 }, Socket { udp: true, port: 0 }];
+        let both = [Socket::new(false, 0), Socket::new(true, 0)];
         let elsewhere: BTreeSet<Socket> = sockets(game, &both.into())
             .into_iter()
             .filter(|(socket, open)| held.inodes.contains(&open.inode) && !self.wanted.contains(socket))

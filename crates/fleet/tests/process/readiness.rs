@@ -114,6 +114,25 @@ async fn every_socket_it_was_given_counts() {
 }
 
 #[tokio::test]
+async fn where_either_protocol_will_do_one_is_enough_and_none_is_not() {
+    let host = Host::new().await;
+    for (id, arguments) in [("tcp", ["tcp", "{0}", "wait"]), ("udp", ["udp", "{0}", "wait"])] {
+        let mut spec = game(id, &arguments);
+        spec.ports[0].protocol = PortProtocol::Either;
+        host.start(spec).await;
+        host.until_ready(id).await;
+    }
+    let mut spec = game("none", &["wait"]);
+    spec.ports[0].protocol = PortProtocol::Either;
+    spec.ready_timeout = Duration::from_millis(300);
+    let port = host.start(spec).await[0].port;
+    let exit = host.until_ended("none").await;
+    let missing = format!("it did not open tcp {port}, udp {port} within 0.3 s");
+    assert!(matches!(&exit.cause, ExitCause::NotReady(why) if why.starts_with(&missing)), "{:?}", exit.cause);
+    host.finish().await;
+}
+
+#[tokio::test]
 async fn a_late_one_is_seen_soon_after_it_listens() {
     let host = Host::new().await;
     host.start(game("s1", &["pause", "400", "tcp", "{0}", "wait"])).await;

@@ -309,7 +309,7 @@ section_of! {
     Port {
         /// Its name, for `{port:name}` in templates and `GREENROOM_PORT_NAME` in the environment.
         name: String = required;
-        /// What the server binds on it.
+        /// What the server binds on it: "tcp+udp" is both, "tcp|udp" one of them at least.
         protocol: PortProtocol = required;
         /// How many consecutive ports; the name means the first.
         count: u16 = 1;

@@ -172,10 +172,11 @@ texts! {
         "gateway" => Ok(Self::Gateway),
         _ => Err("is no way to reach a server".into()),
     };
-    PortProtocol: "\"tcp\", \"udp\" or \"tcp+udp\"", |text| match text {
+    PortProtocol: "\"tcp\", \"udp\", \"tcp+udp\" or \"tcp|udp\"", |text| match text {
         "tcp" => Ok(Self::Tcp),
         "udp" => Ok(Self::Udp),
         "tcp+udp" => Ok(Self::TcpUdp),
+        "tcp|udp" => Ok(Self::Either),
         _ => Err("is no protocol".into()),
     };
     Readiness: "\"listening\", \"log:<regular expression>\", \"after:<duration>\" or \"health\"", readiness;

@@ -156,6 +156,7 @@ fn port(port: &ServerPort) -> PortView {
         PortProtocol::Tcp => "tcp",
         PortProtocol::Udp => "udp",
         PortProtocol::TcpUdp => "tcp+udp",
+        PortProtocol::Either => "tcp|udp",
     };
     PortView { name: port.name.clone(), port: port.port, protocol: protocol.to_owned() }
 }
