@@ -94,6 +94,7 @@ const KEPT_TO: &[(&str, &[&str], &str)] = &[
         ],
         "only the three ports know SQL",
     ),
+    ("bollard", &["greenroom-fleet"], "only fleet knows Docker"),
     ("async-nats", &["greenroom-directory", "greenroom-event-log"], "only directory and event-log know NATS"),
     (
         "axum",
