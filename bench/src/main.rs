@@ -3,6 +3,7 @@
 //! `cargo xtask bench main-job` builds both and runs this; `bench/README.md` says how to read it.
 
 mod fsyncs;
+mod gateway;
 mod load;
 mod machine;
 mod main_job;
@@ -11,6 +12,8 @@ mod reference;
 mod report;
 mod server;
 mod settings;
+
+use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand};
 
@@ -25,10 +28,27 @@ struct Arguments {
 enum Benchmark {
     /// From a start to a running match: what the main job must reach, each figure beside its target.
     MainJob(main_job::Arguments),
+    /// The gateway beside a plain proxy, at 1,000 WebSocket connections
+    Gateway(gateway::Arguments),
+    /// The game server of `gateway`
+    #[command(hide = true)]
+    Echo {
+        /// Where it listens
+        port: u16,
+    },
+    /// The proxy that the gateway is held against
+    #[command(hide = true)]
+    PlainProxy {
+        /// Where it passes on to
+        target: SocketAddr,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().benchmark {
         Benchmark::MainJob(arguments) => main_job::run(&arguments),
+        Benchmark::Gateway(arguments) => gateway::run(&arguments),
+        Benchmark::Echo { port } => gateway::echo::run(port),
+        Benchmark::PlainProxy { target } => gateway::plain::run(target),
     }
 }

@@ -9,6 +9,9 @@ pub(crate) const GAME: &str = "skirmish";
 /// A game of which hundreds of servers cost the machine nothing.
 pub(crate) const SLEEPER: &str = "sleeper";
 
+/// A game whose players come through the gateway.
+pub(crate) const RELAYED: &str = "relayed";
+
 /// What a load generator at one address would run into, and what it is raised to.
 pub(crate) const RAISED: &[(&str, &str)] = &[
     ("requests_per_address", "\"1000000/s\""),
@@ -19,6 +22,9 @@ pub(crate) const RAISED: &[(&str, &str)] = &[
     ("messages_per_socket", "\"10000/s\""),
     ("sockets_per_address_max", "20000"),
 ];
+
+/// Most connections through the gateway of one address.
+const GATEWAY_CONNECTIONS_MAX: u32 = 20_000;
 
 /// Most servers of the studio, and of each of its games: those of a match just played are still ending.
 const STUDIO_SERVERS_MAX: u32 = 1_000;
@@ -33,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) ready_min: u32,
     /// Whether there is the game [`SLEEPER`] too.
     pub(crate) sleeper: bool,
+    /// The program of the game [`RELAYED`], if there is to be one.
+    pub(crate) relayed: Option<Vec<String>>,
 }
 
 impl Settings {
@@ -82,6 +90,25 @@ running_max = {RUNNING_MAX}
 "#
             );
         }
+        if let Some(command) = &self.relayed {
+            let _ = write!(
+                text,
+                r#"
+[gateway]
+connections_per_address_max = {GATEWAY_CONNECTIONS_MAX}
+
+[games.{RELAYED}]
+studio = "bench"
+
+[games.{RELAYED}.fleet]
+command = {command:?}
+ports = [{{ name = "default", protocol = "tcp" }}]
+port_range = "22000-22999"
+connection = "gateway"
+running_max = {RUNNING_MAX}
+"#
+            );
+        }
         text
     }
 }
@@ -90,7 +117,8 @@ running_max = {RUNNING_MAX}
 pub(crate) fn raised() -> String {
     let limits: Vec<_> = RAISED.iter().map(|(key, value)| format!("{key} = {value}")).collect();
     format!(
-        "{}; studio servers_max = {STUDIO_SERVERS_MAX}, fleet running_max = {RUNNING_MAX}",
+        "{}; studio servers_max = {STUDIO_SERVERS_MAX}, fleet running_max = {RUNNING_MAX}, \
+         gateway connections_per_address_max = {GATEWAY_CONNECTIONS_MAX}",
         limits.join(", ")
     )
 }

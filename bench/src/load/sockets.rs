@@ -33,12 +33,19 @@ pub(crate) struct Socket {
 impl Socket {
     /// Opens the socket of the player whose token this is, and waits until it is greeted.
     pub(crate) fn connect(address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+        let mut socket = Self::open(address, &format!("/_ws?token={token}"))?;
+        socket.wait_for("connected")?;
+        Ok(socket)
+    }
+
+    /// Opens the socket at `path`.
+    pub(crate) fn open(address: SocketAddr, path: &str) -> anyhow::Result<Self> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_MAX))?;
         write!(
             stream,
-            "GET /_ws?token={token} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: Z3JlZW5yb29tLWJlbmNoIQ==\r\n\r\n"
         )?;
         let mut partial = Vec::new();
@@ -53,9 +60,7 @@ impl Socket {
             }
         };
         partial.drain(..rest);
-        let mut socket = Self { stream, partial, unsent: Vec::new() };
-        socket.wait_for("connected")?;
-        Ok(socket)
+        Ok(Self { stream, partial, unsent: Vec::new() })
     }
 
     /// Sends a message and waits until the system has taken it; before [`Sockets::new`].

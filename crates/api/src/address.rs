@@ -7,12 +7,17 @@ use axum::{
     http::{HeaderMap, request::Parts},
 };
 
-use crate::settings::{Network, ProxyHeader, TrustedProxies};
+use crate::settings::{ProxyHeader, TrustedProxies};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const REAL_IP: &str = "x-real-ip";
 
 impl TrustedProxies {
+    /// Whether the word of who connects from `peer` is taken.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(peer))
+    }
+
     /// The client's address, as far as the connection or a trusted proxy tells it.
     pub fn client(&self, parts: &Parts) -> Option<IpAddr> {
         let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
@@ -23,8 +28,7 @@ impl TrustedProxies {
 /// The client's address. A header is believed only as far as trusted proxies vouch for it: from the
 /// one that connects backwards, at most `hops_max` steps.
 pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> IpAddr {
-    let trusted =
-        |address: IpAddr| proxies.networks.iter().any(|network: &Network| network.contains(address));
+    let trusted = |address: IpAddr| proxies.trusts(address);
     let mut address = peer.to_canonical();
     if !trusted(address) {
         return address;
@@ -61,6 +65,7 @@ pub(crate) fn limited_as(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Network;
 
     fn proxies(hops_max: u32) -> TrustedProxies {
         let networks = ["10.0.0.0/8", "192.0.2.7"].map(|text| text.parse().unwrap());

@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{limits::Limits, routes, settings::ApiSettings};
+use crate::{gateway::GatewayPlaces, limits::Limits, routes, settings::ApiSettings};
 
 /// What the outside stands on.
 pub struct ApiDeps {
@@ -34,7 +34,8 @@ pub struct ApiDeps {
 pub fn router(deps: ApiDeps) -> Router {
     let ApiDeps { node, settings, metrics, ready, closing, tracker, extra } = deps;
     let limits = Limits::new(&settings.limits, &settings.list);
-    let api = Api(Arc::new(Shared { node, settings, limits, metrics, ready, closing, tracker }));
+    let gateway = GatewayPlaces::new(&settings.gateway);
+    let api = Api(Arc::new(Shared { node, settings, limits, gateway, metrics, ready, closing, tracker }));
     routes::router(api, extra)
 }
 
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) node: Node,
     pub(crate) settings: ApiSettings,
     pub(crate) limits: Limits,
+    pub(crate) gateway: GatewayPlaces,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) ready: watch::Receiver<bool>,
     pub(crate) closing: CancellationToken,

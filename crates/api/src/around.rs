@@ -24,6 +24,7 @@ use crate::{
     api::Api,
     credentials,
     error::{ApiError, ApiResult, Form},
+    gateway::OfServer,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -51,6 +52,8 @@ pub(crate) struct Around {
     pub(crate) form: Form,
     /// Whether pages of other origins may call.
     pub(crate) cors: bool,
+    /// How long an answer may take that does not wait for a game server to start.
+    pub(crate) deadline: Duration,
 }
 
 /// Answers `request` by `next`, and sees to everything that is the same for all.
@@ -67,7 +70,7 @@ pub(crate) async fn around(State(around): State<Around>, mut request: Request, n
     let mut response = match limit(&around.api, address, request.headers()) {
         Err(error) => error.into_response(),
         Ok(()) if is_preflight => StatusCode::NO_CONTENT.into_response(),
-        Ok(()) => answer(&around.api, request, next, &route).await,
+        Ok(()) => answer(around.deadline, request, next, &route).await,
     };
 
     let error = response.extensions_mut().remove::<ApiError>();
@@ -87,9 +90,9 @@ pub(crate) async fn around(State(around): State<Around>, mut request: Request, n
     response
 }
 
-async fn answer(api: &Api, request: Request, next: Next, route: &str) -> Response {
+async fn answer(deadline: Duration, request: Request, next: Next, route: &str) -> Response {
     let is_allocation = ALLOCATE_PATHS.contains(&route) && request.method() == Method::POST;
-    let deadline = if is_allocation { ALLOCATE_TIMEOUT } else { api.settings.answer_timeout };
+    let deadline = if is_allocation { ALLOCATE_TIMEOUT } else { deadline };
     match timeout(deadline, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
         Ok(Ok(response)) => response,
         // The panic's own words were written by the panic hook.
@@ -137,7 +140,8 @@ fn request_id(headers: &HeaderMap) -> String {
 
 /// The error that axum answered by a status alone.
 fn unwritten(response: &Response) -> Option<ApiError> {
-    if response.headers().contains_key(header::CONTENT_TYPE) {
+    let is_ours = response.extensions().get::<OfServer>().is_none();
+    if !is_ours || response.headers().contains_key(header::CONTENT_TYPE) {
         None
     } else {
         ApiError::of_status(response.status())

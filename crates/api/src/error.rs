@@ -67,6 +67,11 @@ impl ApiError {
         Self { retry_after: Some(retry_after), ..Self::new(ErrorCode::RateLimited, sentence) }
     }
 
+    /// With what lies behind it, for the log alone.
+    pub(crate) fn because(self, cause: impl Error + Send + Sync + 'static) -> Self {
+        Self { cause: Some(Arc::new(cause)), ..self }
+    }
+
     pub(crate) fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         Failure::internal(cause).into()
     }

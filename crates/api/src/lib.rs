@@ -11,6 +11,7 @@ mod asyncapi;
 mod credentials;
 mod error;
 mod extract;
+mod gateway;
 mod limits;
 mod openapi;
 mod pages;
@@ -18,6 +19,7 @@ mod routes;
 mod serve;
 mod settings;
 mod socket;
+mod tls;
 
 pub use api::{ApiDeps, router};
 pub use asyncapi::asyncapi;
@@ -26,5 +28,7 @@ pub use openapi::openapi;
 pub use pages::{Page, static_pages};
 pub use serve::{ServeSettings, serve};
 pub use settings::{
-    ApiSettings, ListLimits, Network, ProxyHeader, Rate, RateLimits, SocketLimits, TrustedProxies,
+    ApiSettings, GatewayLimits, ListLimits, Network, ProxyHeader, Rate, RateLimits, SocketLimits,
+    TrustedProxies,
 };
+pub use tls::{Tls, TlsError, TlsFiles};

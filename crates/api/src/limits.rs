@@ -134,7 +134,7 @@ pub(crate) struct Places<K: Hash + Eq> {
 }
 
 impl<K: Hash + Eq + Clone> Places<K> {
-    fn new(each_max: u32) -> Self {
+    pub(crate) fn new(each_max: u32) -> Self {
         Self { taken: Arc::default(), each_max }
     }
 

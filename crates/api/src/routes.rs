@@ -16,6 +16,9 @@ mod me;
 mod players;
 mod streams;
 mod system;
+mod traefik;
+
+use std::time::Duration;
 
 use axum::{Router, middleware::from_fn_with_state};
 use greenroom_storage::Cursor;
@@ -25,15 +28,19 @@ use crate::{
     api::Api,
     around::{Around, around},
     error::{ApiError, ApiResult, Form},
-    socket,
+    gateway, socket,
 };
 
 /// Every path of Greenroom, with `extra` beside it.
 pub(crate) fn router(api: Api, extra: Router) -> Router {
-    let native = Around { api: api.clone(), form: Form::Native, cors: api.settings.cors };
-    let manager = Around { api: api.clone(), form: Form::Detail, cors: true };
-    let contract = Around { api: api.clone(), form: Form::Contract, cors: true };
-    let pages = Around { api: api.clone(), form: Form::Native, cors: false };
+    let deadline = api.settings.answer_timeout;
+    let native = Around { api: api.clone(), form: Form::Native, cors: api.settings.cors, deadline };
+    let manager = Around { form: Form::Detail, cors: true, ..native.clone() };
+    let contract = Around { form: Form::Contract, cors: true, ..native.clone() };
+    let pages = Around { cors: false, ..native.clone() };
+    // Both have deadlines of their own there; this is only in case that they fail.
+    let passing = api.settings.gateway.connect_timeout + api.settings.gateway.answer_timeout;
+    let passed = Around { deadline: passing + Duration::from_secs(10), ..pages.clone() };
     let (contract_routes, _) = contract_paths().split_for_parts();
     let (native_routes, _) = native_paths().split_for_parts();
     let native_routes = native_routes.fallback(system::not_found).layer(from_fn_with_state(native, around));
@@ -41,7 +48,13 @@ pub(crate) fn router(api: Api, extra: Router) -> Router {
     let (manager_routes, _) = manager_paths().split_for_parts();
     let manager_routes = manager_routes.layer(from_fn_with_state(manager, around));
     let extra = extra.layer(from_fn_with_state(pages, around));
-    native_routes.merge(contract_routes).merge(manager_routes).with_state(api).merge(extra)
+    let passed_routes = gateway::routes().layer(from_fn_with_state(passed, around)); // /games/{slug}/{code}/…
+    native_routes
+        .merge(contract_routes)
+        .merge(manager_routes)
+        .merge(passed_routes)
+        .with_state(api)
+        .merge(extra)
 }
 
 /// Paths as shipped clients of the contract have them.
@@ -117,6 +130,7 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         .routes(routes!(system::healthz)) // /healthz
         .routes(routes!(system::readyz)) // /readyz
         .routes(routes!(system::metrics)) // /metrics
+        .routes(routes!(traefik::config)) // /traefik/config
         .routes(routes!(system::openapi)) // /openapi.json
         .routes(routes!(system::asyncapi)) // /asyncapi.json
 }

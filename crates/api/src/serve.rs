@@ -6,7 +6,7 @@ use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
+
+use crate::tls::Tls;
 
 /// Pause after a connection could not be accepted, mostly for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -37,10 +39,15 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     \"detail\":\"As many connections are open as may be. Close one that is not needed, or try again in a moment.\"}";
 
 /// How connections are treated.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServeSettings {
-    /// Most connections at once, player sockets included; 50,000. One more is answered 503 and closed.
+    /// Most connections at once, player sockets included; 50,000. One more is answered 503 and
+    /// closed; with TLS it is just closed, for a handshake is what it would have to be spared.
     pub connections_max: usize,
+    /// TLS, if connections must speak it; none unless set.
+    pub tls: Option<Tls>,
+    /// How long a TLS handshake may take; 10 s.
+    pub handshake_timeout: Duration,
     /// How long a connection may take to bring a whole head, and how long it may stay without a
     /// request; 60 s.
     pub head_timeout: Duration,
@@ -53,6 +60,8 @@ impl Default for ServeSettings {
     fn default() -> Self {
         Self {
             connections_max: 50_000,
+            tls: None,
+            handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_mins(1),
             drain_timeout: Duration::from_secs(10),
         }
@@ -97,11 +106,13 @@ pub async fn serve(
         metrics::gauge!("greenroom_http_connections").set(connections.len() as f64);
         if let Ok(permit) = Arc::clone(&places).try_acquire_owned() {
             let place = ConnectionPlace { _permit: Arc::new(permit) };
-            connections.spawn(connection(stream, peer, place, router.clone(), settings, shutdown.clone()));
+            connections.spawn(admit(stream, peer, place, router.clone(), settings.clone(), shutdown.clone()));
             continue;
         }
         metrics::counter!("greenroom_http_connections_refused_total").increment(1);
-        if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+        if settings.tls.is_none()
+            && let Ok(permit) = Arc::clone(&refusals).try_acquire_owned()
+        {
             connections.spawn(refuse(stream, permit));
         }
     }
@@ -114,7 +125,23 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(
+/// Whether a request came over TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+async fn admit(
     stream: TcpStream,
     peer: SocketAddr,
     place: ConnectionPlace,
@@ -126,9 +153,41 @@ async fn connection(
         tracing::debug!(%error, %peer, "a connection was gone before it was served");
         return;
     }
+    let Some(tls) = settings.tls.clone() else {
+        return connection(stream, Scheme::Http, peer, place, router, settings, shutdown).await;
+    };
+    let handshake = timeout(settings.handshake_timeout, tls.acceptor().accept(stream));
+    // The shutdown first: nobody is let in any more.
+    let outcome = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return,
+        outcome = handshake => outcome,
+    };
+    match outcome {
+        Ok(Ok(stream)) => connection(stream, Scheme::Https, peer, place, router, settings, shutdown).await,
+        Ok(Err(error)) => refused_handshake(&error.to_string(), peer),
+        Err(_) => refused_handshake("it took too long", peer),
+    }
+}
+
+fn refused_handshake(cause: &str, peer: SocketAddr) {
+    metrics::counter!("greenroom_tls_handshakes_failed_total").increment(1);
+    tracing::debug!(cause, %peer, "a TLS handshake failed");
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    scheme: Scheme,
+    peer: SocketAddr,
+    place: ConnectionPlace,
+    router: Router,
+    settings: ServeSettings,
+    shutdown: CancellationToken,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(scheme);
         request.extensions_mut().insert(place.clone());
         let answer = router.clone().call(request);
         async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, num::NonZeroU32, str::FromStr, time::Duration};
 
+use secrecy::SecretString;
+
 /// How requests and sockets are treated.
 #[derive(Clone, Debug)]
 pub struct ApiSettings {
@@ -20,6 +22,11 @@ pub struct ApiSettings {
     pub sockets: SocketLimits,
     /// Sockets over which game servers announce themselves.
     pub list: ListLimits,
+    /// Those who are passed on to game servers.
+    pub gateway: GatewayLimits,
+    /// What a Traefik must present to be told of the servers. Without one, only programs on this
+    /// machine are told.
+    pub traefik_token: Option<SecretString>,
     /// Whether web pages of other origins may call the native paths; true unless set. No path here
     /// knows cookies, so nobody's credentials can be used by a foreign page. The contract's paths
     /// always permit it.
@@ -39,6 +46,8 @@ impl Default for ApiSettings {
             answer_timeout: Duration::from_secs(30),
             sockets: SocketLimits::default(),
             list: ListLimits::default(),
+            gateway: GatewayLimits::default(),
+            traefik_token: None,
             cors: true,
             metrics_are_public: true,
         }
@@ -182,6 +191,34 @@ impl Default for ListLimits {
             message_bytes_max: 16 * 1024,
             messages: Rate::new(10, 40),
             dropped_max: 1_000,
+        }
+    }
+}
+
+/// How players are passed on to game servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GatewayLimits {
+    /// Most that are passed on at once, requests and sockets together; 10,000. One more is 503.
+    pub connections_max: u32,
+    /// Most of one client address; 200. One more is 429.
+    pub connections_per_address_max: u32,
+    /// Who is passed on and says and hears nothing for this long is closed, at the latest after
+    /// twice that; 5 min.
+    pub idle_timeout: Duration,
+    /// How long connecting to a game server may take; 5 s. Then the answer is 502.
+    pub connect_timeout: Duration,
+    /// How long a game server may take until its answer begins; 30 s. Then the answer is 502.
+    pub answer_timeout: Duration,
+}
+
+impl Default for GatewayLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            connections_per_address_max: 200,
+            idle_timeout: Duration::from_mins(5),
+            connect_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(30),
         }
     }
 }

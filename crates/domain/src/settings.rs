@@ -233,6 +233,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The game whose servers are at `/games/<slug>/…`.
+    pub fn game_of_slug(&self, slug: &str) -> Option<&GameSettings> {
+        self.games.values().find(|game| game.slug == slug)
+    }
+
     /// The game that a request to a contract path means: the one whose `hosts` has `host`, else the
     /// default one, else the only one.
     pub fn game_of_host(&self, host: Option<&str>) -> Option<&GameSettings> {

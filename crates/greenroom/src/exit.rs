@@ -42,6 +42,7 @@ impl Exit {
             ErrorCode::RateLimited
             | ErrorCode::LimitReached
             | ErrorCode::Busy
+            | ErrorCode::BadGateway
             | ErrorCode::NoServer
             | ErrorCode::Unavailable
             | ErrorCode::Full => Self::Busy,

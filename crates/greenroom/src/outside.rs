@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use greenroom_api::{
-    ApiDeps, ApiSettings, ListLimits, Page, Rate, RateLimits, Router, ServeSettings, SocketLimits,
-    TrustedProxies, router, static_pages,
+    ApiDeps, ApiSettings, GatewayLimits, ListLimits, Page, Rate, RateLimits, Router, ServeSettings,
+    SocketLimits, Tls, TlsError, TlsFiles, TrustedProxies, router, static_pages,
 };
 use greenroom_console::{ClientAddress, ConsoleSettings};
 use greenroom_fleet::images::{self, ImagesConfig, LookupPace, RegistryAccess, RegistryCredentials};
@@ -43,9 +43,16 @@ pub(crate) fn routes(config: &Config, node: Node, metrics: PrometheusHandle, lig
 }
 
 /// How connections are treated.
-pub(crate) fn serve_settings(config: &Config) -> ServeSettings {
+pub(crate) fn serve_settings(config: &Config, tls: Option<Tls>) -> ServeSettings {
     let connections_max = config.root.limits.connections_max as usize;
-    ServeSettings { connections_max, ..ServeSettings::default() }
+    ServeSettings { connections_max, tls, ..ServeSettings::default() }
+}
+
+/// The certificate, if there is one.
+pub(crate) async fn tls(config: &Config) -> Result<Option<Tls>, TlsError> {
+    let Some(files) = &config.root.tls else { return Ok(None) };
+    let files = TlsFiles { certificate: files.certificate.clone(), key: files.key.clone() };
+    Tls::open(files).await.map(Some)
 }
 
 /// Where images come from, for the engines of all hosts.
@@ -88,6 +95,7 @@ pub(crate) fn auth_settings(config: &Config) -> AuthSettings {
 
 fn api_settings(config: &Config) -> ApiSettings {
     let limits = &config.root.limits;
+    let gateway = &config.root.gateway;
     ApiSettings {
         limits: rate_limits(limits),
         trusted_proxies: trusted_proxies(config),
@@ -101,6 +109,14 @@ fn api_settings(config: &Config) -> ApiSettings {
             sockets_max: limits.announced_max as usize,
             sockets_per_address_max: limits.announced_per_address_max,
             ..ListLimits::default()
+        },
+        traefik_token: config.root.traefik.token.clone(),
+        gateway: GatewayLimits {
+            connections_max: gateway.connections_max,
+            connections_per_address_max: gateway.connections_per_address_max,
+            idle_timeout: gateway.idle_timeout,
+            connect_timeout: gateway.connect_timeout,
+            answer_timeout: gateway.answer_timeout,
         },
         ..ApiSettings::default()
     }
@@ -135,7 +151,7 @@ fn console_settings(config: &Config) -> ConsoleSettings {
     let sign_ins = config.root.limits.admin_sign_ins_per_address;
     let proxies = trusted_proxies(config);
     ConsoleSettings {
-        secure_cookies: console.secure_cookies,
+        secure_cookies: console.secure_cookies || config.root.tls.is_some(),
         session_idle_max: console.session_ttl,
         sign_ins: greenroom_console::Rate { count: sign_ins.count.get(), period: sign_ins.period },
         client_address: ClientAddress::new(move |parts| proxies.client(parts)),

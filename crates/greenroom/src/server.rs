@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use greenroom_api::Tls;
 use greenroom_directory::{Directory, DirectoryConfig};
 use greenroom_domain::settings::Settings;
 use greenroom_event_log::{EventLog, EventLogConfig};
@@ -20,14 +21,15 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use secrecy::{ExposeSecret, SecretSlice};
 use tokio::{
     net::{TcpListener, TcpSocket},
-    sync::watch,
+    signal::unix::{SignalKind, signal},
+    sync::{Notify, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cli,
-    config::{Config, Environment, reachable},
+    config::{Config, Environment},
     data_dir::DataDir,
     log, notify, output,
     outside::{self, Lights},
@@ -97,6 +99,7 @@ impl Greenroom {
         log::start(&config.root.log)?;
         let signals = Signals::new().context("cannot receive signals")?;
         let metrics = PrometheusBuilder::new().install_recorder().context("cannot collect metrics")?;
+        let tls = outside::tls(&config).await.context("TLS cannot be served")?;
         let data = DataDir::open(&config.root.data_dir)?;
         // Taken before anything is read, so that those who come meanwhile wait instead of being refused.
         let listener = listen(config.root.listen)?;
@@ -109,21 +112,25 @@ impl Greenroom {
         let (closing, sockets, serving) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
         let lights = Lights { ready: ready_watch, closing: closing.clone(), sockets: sockets.clone() };
         let routes = outside::routes(&config, node.clone(), metrics, lights);
-        let serve = greenroom_api::serve(listener, routes, outside::serve_settings(&config), closing.clone());
+        if let Some(tls) = &tls {
+            follow_certificate(tls.clone(), &serving, closing.clone())?;
+        }
+        let serve_settings = outside::serve_settings(&config, tls);
+        let serve = greenroom_api::serve(listener, routes, serve_settings, closing.clone());
         serving.spawn(async move {
             if let Err(error) = serve.await {
                 tracing::error!(%error, "requests are no longer served");
             }
         });
         ready.send_replace(true);
-        tracing::info!(%address, data_dir = %data.path().display(), "requests are served");
+        tracing::info!(%address, url = %config.url(address), data_dir = %data.path().display(), "requests are served");
         notify::ready();
         Ok(Self { config, data, engines, node, address, settings, ready, closing, sockets, serving, signals })
     }
 
     /// Where requests are served, for a program on this machine.
     pub fn url(&self) -> String {
-        format!("http://{}", reachable(self.address))
+        self.config.url(self.address)
     }
 
     /// The data folder, as an absolute path.
@@ -215,6 +222,25 @@ async fn start_node(
         shutdown: CancellationToken::new(),
     };
     Ok(Node::start(deps).await?)
+}
+
+/// New certificates are presented as they come, and at once on SIGHUP.
+fn follow_certificate(tls: Tls, serving: &TaskTracker, closing: CancellationToken) -> anyhow::Result<()> {
+    let mut hangups = signal(SignalKind::hangup()).context("cannot receive SIGHUP")?;
+    let look = Arc::new(Notify::new());
+    let (looked, closed) = (Arc::clone(&look), closing.clone());
+    serving.spawn(async move {
+        // The end first; a signal after it means nothing any more.
+        loop {
+            tokio::select! {
+                biased;
+                () = closed.cancelled() => return,
+                _ = hangups.recv() => looked.notify_one(),
+            }
+        }
+    });
+    serving.spawn(async move { tls.follow(&look, closing).await });
+    Ok(())
 }
 
 /// Every socket is asked to come back later; those that do not listen are cut off with the process.

@@ -69,6 +69,8 @@ codes! {
     RateLimited = "rate_limited", 429, "Too many requests";
     /// A limit of the studio or the game is reached.
     LimitReached = "limit_reached", 429, "A limit is reached";
+    /// The game server that the request was passed on to does not answer.
+    BadGateway = "bad_gateway", 502, "The game server does not answer";
     /// More commands wait than may.
     Busy = "busy", 503, "The server is busy";
     /// No game server could be started in time.

@@ -15,11 +15,13 @@ use tempfile::TempDir;
 
 #[cfg(feature = "docker")]
 mod docker;
+mod traefik;
 
 #[cfg(feature = "docker")]
 pub use docker::{
     Docker, DockerAnswer, DockerOptions, DockerRun, GAME, docker, docker_with, shared_docker, test_game,
 };
+pub use traefik::{TRAEFIK, Traefik, traefik};
 
 /// Set to `all`, it turns the absence of an engine into a failure: what CI does.
 pub const REQUIRE_ENGINES: &str = "GREENROOM_REQUIRE_ENGINES";

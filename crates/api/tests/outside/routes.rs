@@ -87,6 +87,8 @@ const CASES: &[(&str, &str, Who)] = &[
     ("GET", "/healthz", Who::All),
     ("GET", "/readyz", Who::All),
     ("GET", "/metrics", Who::All),
+    // For programs on this machine, or with a token: see `traefik`.
+    ("GET", "/traefik/config", Who::All),
     ("GET", "/openapi.json", Who::All),
     ("GET", "/asyncapi.json", Who::All),
 ];

@@ -52,6 +52,8 @@ pub(crate) struct Wish {
     pub(crate) auth: AuthSettings,
     pub(crate) settings: Settings,
     pub(crate) extra: Router,
+    /// The only certificate that the client trusts.
+    pub(crate) root: Option<reqwest::Certificate>,
 }
 
 impl Default for Wish {
@@ -69,6 +71,7 @@ impl Default for Wish {
             auth: AuthSettings::default(),
             settings: settings(),
             extra: Router::new(),
+            root: None,
         }
     }
 }
@@ -119,10 +122,15 @@ impl World {
             extra: wish.extra,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if wish.serve.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         #[expect(clippy::disallowed_methods, reason = "awaited, or ended with the test's runtime")]
         let served = tokio::spawn(greenroom_api::serve(listener, router, wish.serve, closing.clone()));
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        let mut http = reqwest::Client::builder().timeout(PATIENCE);
+        if let Some(root) = wish.root {
+            http = http.tls_certs_only([root]);
+        }
+        let http = http.build().unwrap();
         Self { node, url, http, ready, closing, sockets, served, tasks, _folder: folder }
     }
 

@@ -1,6 +1,6 @@
 //! Where game servers run, and how players reach them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use greenroom_protocol::{HostId, RegionId};
 
@@ -156,6 +156,12 @@ pub struct TraefikSettings {
     pub tls: bool,
     /// The port inside the container that it goes to.
     pub port: u16,
+    /// Its own interface, asked whether a server's route is live before players are told of it.
+    pub api_url: Option<String>,
+    /// Without `api_url`: how long it takes to act on what it was told. 1 s unless set.
+    pub settle: Duration,
+    /// The address at which it reaches the processes of this machine; loopback unless set.
+    pub servers_address: Option<String>,
     /// Letters of a server's code.
     pub code_length: u32,
 }
@@ -168,6 +174,9 @@ impl Default for TraefikSettings {
             entry_point: "websecure".into(),
             tls: true,
             port: 31400,
+            api_url: None,
+            settle: Duration::from_secs(1),
+            servers_address: None,
             code_length: CODE_LENGTH_DEFAULT,
         }
     }

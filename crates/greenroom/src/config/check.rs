@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     reader::{Context, join},
-    sections::{Auth, Fleet, Game, Limits, Lobby, Log, Port, Root, Studio, TrustedProxies},
+    sections::{Auth, Fleet, Game, GatewayLimits, Limits, Lobby, Log, Port, Root, Studio, TrustedProxies},
     value::ProviderKind,
 };
 
@@ -35,6 +35,8 @@ const SERVERS_RUNNING_MAX: u32 = 10_000;
 const SERVER_WAIT_MAX: Duration = Duration::from_hours(1);
 /// Shortest key that signs access tokens.
 const JWT_SECRET_BYTES_MIN: usize = 16;
+/// Shortest token of a Traefik that is told of the servers.
+const TRAEFIK_TOKEN_BYTES_MIN: usize = 16;
 /// Least size at which a log is rotated: a start's output must fit.
 const LOG_BYTES_MIN: u64 = 64 * 1024;
 /// How names begin that only Greenroom sets in a server's environment.
@@ -49,10 +51,24 @@ pub(super) fn check(context: &mut Context, root: &Root) {
     at_least(context, "shutdown_timeout", root.shutdown_timeout, Duration::from_secs(1));
     log(context, &root.log);
     images::check(context, root);
+    for (key, file) in root.tls.iter().flat_map(|tls| [("certificate", &tls.certificate), ("key", &tls.key)])
+    {
+        if !file.is_file() {
+            let sentence = format!("there is no file {}; expected a PEM file", file.display());
+            context.error(join("tls", key), sentence);
+        }
+    }
     auth(context, &root.auth);
     at_least(context, "console.session_ttl", root.console.session_ttl, Duration::from_mins(1));
     limits(context, &root.limits);
     proxies(context, &root.trusted_proxies);
+    gateway(context, &root.gateway);
+    if root.traefik.token.as_ref().is_some_and(|token| token.expose_secret().len() < TRAEFIK_TOKEN_BYTES_MIN)
+    {
+        let sentence =
+            format!("it is too short to be safe; expected at least {TRAEFIK_TOKEN_BYTES_MIN} bytes");
+        context.error("traefik.token", sentence);
+    }
     if root.default_game.as_ref().is_some_and(|id| !root.games.contains_key(id)) {
         let known = listed(root.games.keys());
         context.error("default_game", format!("there is no such game; expected one of [games.…]: {known}"));
@@ -110,12 +126,24 @@ pub(super) fn settings(root: &Root, listen: SocketAddr) -> Settings {
         hosts: BTreeMap::new(),
         default_game: root.default_game.clone(),
         public_address: root.public_address.clone(),
-        internal_url: root.internal_url.clone().unwrap_or_else(|| format!("http://{}", reachable(listen))),
+        internal_url: root.internal_url.clone().unwrap_or_else(|| own_url(root, listen)),
+    }
+}
+
+/// Where Greenroom is for a program on this machine. With TLS by the name that the certificate is for,
+/// where the configuration tells one.
+pub(super) fn own_url(root: &Root, listen: SocketAddr) -> String {
+    let address = reachable(listen);
+    let is_name = root.public_address.parse::<IpAddr>().is_err();
+    match root.tls {
+        None => format!("http://{address}"),
+        Some(_) if is_name => format!("https://{}:{}", root.public_address, address.port()),
+        Some(_) => format!("https://{address}"),
     }
 }
 
 /// `address` as a program on this machine reaches it: an unspecified one by loopback.
-pub fn reachable(address: SocketAddr) -> SocketAddr {
+fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -225,6 +253,23 @@ fn limits(context: &mut Context, limits: &Limits) {
 
 fn proxies(context: &mut Context, proxies: &TrustedProxies) {
     between(context, "trusted_proxies.hops", proxies.hops, 1..=16);
+}
+
+fn gateway(context: &mut Context, gateway: &GatewayLimits) {
+    for (key, value) in [
+        ("connections_max", gateway.connections_max),
+        ("connections_per_address_max", gateway.connections_per_address_max),
+    ] {
+        between(context, &join("gateway", key), value, 1..=10_000_000);
+    }
+    for (key, value) in [
+        ("idle_timeout", gateway.idle_timeout),
+        ("connect_timeout", gateway.connect_timeout),
+        ("answer_timeout", gateway.answer_timeout),
+    ] {
+        at_least(context, &join("gateway", key), value, Duration::from_millis(100));
+        at_most(context, &join("gateway", key), value, Duration::from_hours(24));
+    }
 }
 
 fn studio(context: &mut Context, path: &str, studio: &Studio) {

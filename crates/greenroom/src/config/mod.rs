@@ -18,7 +18,6 @@ use greenroom_domain::settings::Settings;
 use secrecy::SecretString;
 use toml::{Table, Value};
 
-pub use check::reachable;
 pub use environment::Environment;
 pub use reader::ConfigError;
 use reader::{Context, Section};
@@ -110,6 +109,11 @@ impl Config {
     /// What the rules are given; `listen` is where Greenroom listens in fact, which tells port 0.
     pub fn settings(&self, listen: SocketAddr) -> Settings {
         check::settings(&self.root, listen)
+    }
+
+    /// Where Greenroom is for a program on this machine, when it listens at `listen`.
+    pub fn url(&self, listen: SocketAddr) -> String {
+        check::own_url(&self.root, listen)
     }
 
     /// The key that signs access tokens, if the operator has set one.

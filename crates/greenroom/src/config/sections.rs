@@ -20,7 +20,8 @@ section_of! {
         /// The address that players reach game servers at: an IP address or a host name.
         public_address: String = "127.0.0.1";
         /// Where game servers on this machine reach Greenroom, such as "http://127.0.0.1:4700".
-        /// Made of `listen` unless set.
+        /// Made of `listen` unless set; with TLS, of `public_address` where that is a name, which the
+        /// certificate must be for.
         internal_url: Option<String> = none;
         /// The folder that holds everything. Made at the first start; one Greenroom at a time may use it.
         data_dir: PathBuf = "greenroom-data";
@@ -32,12 +33,15 @@ section_of! {
     }
     below {
         log: Log;
+        tls: Option<TlsFiles>;
         auth: Auth;
         console: Console;
         limits: Limits;
         trusted_proxies: TrustedProxies;
         images: Images;
         registries: BTreeMap<String, Registry>;
+        gateway: GatewayLimits;
+        traefik: TraefikAccess;
         studios: BTreeMap<StudioId, Studio>;
         games: BTreeMap<GameId, Game>;
     }
@@ -51,6 +55,17 @@ section_of! {
         /// The least severe level that is logged: error, warn, info, debug or trace; per part of the program
         /// after a comma, such as "info,greenroom_fleet=debug".
         level: String = "info";
+    }
+}
+
+section_of! {
+    /// TLS for everything that is served. Left out: plain HTTP, for a proxy in front to encrypt.
+    TlsFiles {
+        /// The file of the certificate and of those that vouch for it, as PEM. Looked at every five seconds and
+        /// on SIGHUP; a new pair is presented to new connections, and one that is no good is logged and passed over.
+        certificate: PathBuf = required;
+        /// The file of its private key, as PEM.
+        key: PathBuf = required;
     }
 }
 
@@ -80,7 +95,8 @@ section_of! {
     Console {
         /// Whether they are served.
         enabled: bool = true;
-        /// Whether the console's cookies are sent over HTTPS only: set it where a proxy speaks TLS.
+        /// Whether the console's cookies are sent over HTTPS only: set it where a proxy speaks TLS. With `[tls]`
+        /// they are in any case.
         secure_cookies: bool = false;
         /// How long an operator stays signed in without doing anything.
         session_ttl: Duration = "12h";
@@ -169,6 +185,34 @@ section_of! {
     secrets {
         /// The password that goes with it, or a token in its place.
         password;
+    }
+}
+
+section_of! {
+    /// How players are passed on to the servers of games whose `connection` is "gateway".
+    GatewayLimits {
+        /// Most that are passed on at once, requests and sockets together; one more is answered 503.
+        connections_max: u32 = 10000;
+        /// Most of one client address; one more is answered 429.
+        connections_per_address_max: u32 = 200;
+        /// Who says and hears nothing for this long is closed, at the latest after twice that.
+        idle_timeout: Duration = "5m";
+        /// How long connecting to a game server may take before the answer is 502.
+        connect_timeout: Duration = "5s";
+        /// How long a game server may take until its answer begins, before ours is 502.
+        answer_timeout: Duration = "30s";
+    }
+}
+
+section_of! {
+    /// Who may ask `GET /traefik/config`, which tells Traefik's HTTP provider of the servers of games whose
+    /// `connection` is "traefik".
+    TraefikAccess {
+    }
+    secrets {
+        /// What Traefik presents as a bearer token, at least 16 bytes. Unset: only programs on this machine are
+        /// told, and nobody who comes through a proxy.
+        token;
     }
 }
 
@@ -291,6 +335,13 @@ section_of! {
         tls: bool = true;
         /// The port in the container that it goes to. No port of the host is taken.
         port: u16 = 31400;
+        /// Where its own interface is, such as "http://127.0.0.1:8080". It is asked whether a server's route is
+        /// live before players are told of the server.
+        api_url: Option<String> = none;
+        /// Without `api_url`: how long it takes to act on what it was told, by `/traefik/config` or by labels.
+        settle: Duration = "1s";
+        /// The address at which it reaches game servers that are processes of this machine. Loopback unless set.
+        servers_address: Option<String> = none;
         /// How many letters a server's code has.
         code_length: u32 = 4;
     }

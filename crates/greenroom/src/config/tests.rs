@@ -289,6 +289,7 @@ fn players_reach_servers_by_ports_unless_told_otherwise() {
         tls: false,
         port: 9000,
         code_length: 5,
+        ..TraefikSettings::default()
     };
     assert_eq!(connection(&all).1, Connection::Traefik(settings));
     let named = DEFAULT.replace("studio = \"demo\"", "studio = \"demo\"\nslug = \"Fun-Game\"");

@@ -191,6 +191,11 @@ impl Servers {
             match self.wait_until_given(&id, ask.deadline).await {
                 // It may have died since its payload was handed over; then another one is taken.
                 Waited::Given(server) => {
+                    if !self.wait_for_route(&server, ask.deadline).await {
+                        self.give_up(&id).await;
+                        why = Some("Traefik did not learn of it in time".to_owned());
+                        break;
+                    }
                     if self.is_alive(&server).await {
                         return Ok(Allocated { server: self.shown(&server), is_repeat: false });
                     }
@@ -366,7 +371,12 @@ impl Servers {
 
     async fn wait_for_repeat(&self, id: &ServerId, ask: &Ask) -> Result<Allocated, AllocateError> {
         match self.wait_until_given(id, ask.deadline).await {
-            Waited::Given(server) => Ok(Allocated { server: self.shown(&server), is_repeat: true }),
+            Waited::Given(server) => {
+                if !self.wait_for_route(&server, ask.deadline).await {
+                    return Err(no_server(Some("Traefik did not learn of it in time".to_owned())));
+                }
+                Ok(Allocated { server: self.shown(&server), is_repeat: true })
+            }
             Waited::Failed { why } => Err(no_server(why)),
             Waited::NoPort { why } => Err(no_port(why)),
             Waited::Late => Err(no_server(Some("it was not ready in time".to_owned()))),

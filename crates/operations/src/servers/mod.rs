@@ -42,9 +42,11 @@ mod places;
 mod pool;
 mod pull;
 mod reconcile;
+mod route;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod traefik;
 mod usage;
 mod view;
 
@@ -52,9 +54,12 @@ pub use allocate::{AllocateRequest, Allocated};
 pub use error::{AllocateError, ServerError};
 pub use list::{Counts, EndedPage};
 pub use pool::PoolView;
+pub use route::{RouteError, Target};
+pub use traefik::TraefikConfig;
 pub use usage::{SAMPLE_EVERY, SAMPLES_MAX, UsageSample};
 
 use machines::Machines;
+use traefik::{Told, TraefikApi};
 use view::{LimitsMax, View};
 
 /// How long an idempotency key is remembered.
@@ -103,6 +108,9 @@ struct Shared {
     shutdown: CancellationToken,
     greenroom: String,
     view: Arc<View>,
+    /// What Traefik has been told of.
+    traefik: Told,
+    traefik_api: TraefikApi,
     usages: usage::Usages,
     drivers: drive::Drivers,
     in_flight: idempotency::InFlight,
@@ -173,6 +181,8 @@ impl ServersDeps {
             shutdown: self.shutdown,
             greenroom: self.greenroom,
             view: View::new(),
+            traefik: Told::default(),
+            traefik_api: TraefikApi::default(),
             usages: usage::Usages::default(),
             drivers: drive::Drivers::default(),
             in_flight: idempotency::InFlight::default(),

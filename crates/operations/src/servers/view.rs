@@ -27,6 +27,7 @@ use greenroom_fleet::{HostStatus, Observed, Phase};
 use greenroom_protocol::{GameId, HostId, RegionId, ServerId, StudioId, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::machines;
 
@@ -43,6 +44,10 @@ pub(crate) struct View {
 struct State {
     games: HashMap<GameId, HashMap<ServerId, Entry>>,
     game_of: HashMap<ServerId, GameId>,
+    /// The servers that paths name, by game and code.
+    codes: HashMap<GameId, HashMap<String, ServerId>>,
+    /// Cancelled when the server has ended; of those that somebody waits for.
+    ends: HashMap<ServerId, CancellationToken>,
     removed: HashSet<ServerId>,
     removed_order: VecDeque<ServerId>,
     instances: HashMap<ServerId, Instance>,
@@ -77,6 +82,14 @@ struct Instance {
     /// It had its payload before it ran.
     has_payload: bool,
     word: u64,
+}
+
+/// Where an instance is reached.
+pub(crate) enum Reached {
+    /// From here, at the ports that it binds.
+    Here(IpAddr),
+    /// From everywhere, at its public ports: we know of no other way.
+    Publicly(String),
 }
 
 /// What an allocation came to.
@@ -169,6 +182,11 @@ impl View {
             state.demand.entry(place).or_default().became_ready(took);
         }
         state.moving.remove(&id);
+        if server.state.is_final() {
+            state.end(&id);
+        } else if let Some(code) = &server.birth.code {
+            state.codes.entry(game.clone()).or_default().insert(code.clone(), id.clone());
+        }
         state.game_of.insert(id.clone(), game.clone());
         let entry = Entry { server: Arc::new(server), revision: Some(revision), held };
         state.games.entry(game).or_default().insert(id, entry);
@@ -358,6 +376,36 @@ impl View {
         self.state.lock().instances.get(instance).is_some_and(|known| known.has_payload)
     }
 
+    /// The server of `game` that paths name `code`, and where we reach its instance. Only one that is
+    /// ready for players has an address.
+    pub(crate) fn of_code(&self, game: &GameId, code: &str) -> Option<(Arc<Server>, Option<IpAddr>)> {
+        let state = self.state.lock();
+        let entry = state.entry(state.codes.get(game)?.get(code)?)?;
+        entry.revision?;
+        Some((Arc::clone(&entry.server), state.address(&entry.server)))
+    }
+
+    /// Where an instance is reached that has not ended, and its ports.
+    pub(crate) fn reached_at(&self, instance: &ServerId) -> Option<(Reached, Vec<ServerPort>)> {
+        let state = self.state.lock();
+        let known = state.instances.get(instance).filter(|known| !matches!(known.phase, Phase::Ended(_)))?;
+        let public = || known.public_address.clone().map(Reached::Publicly);
+        Some((known.address.map(Reached::Here).or_else(public)?, known.ports.clone()))
+    }
+
+    /// Is cancelled once the server has ended.
+    pub(crate) fn end_of(&self, id: &ServerId) -> CancellationToken {
+        let mut state = self.state.lock();
+        let lives = state.entry(id).is_some_and(|entry| !entry.server.state.is_final());
+        if lives {
+            return state.ends.entry(id.clone()).or_default().clone();
+        }
+        drop(state);
+        let ended = CancellationToken::new();
+        ended.cancel();
+        ended
+    }
+
     /// Chooses a server for an allocation and reserves it. `make` makes the document of a new one on
     /// one of `hosts`; it is told whether a name is in use.
     pub(crate) fn choose(
@@ -484,12 +532,34 @@ impl State {
         self.games.get(self.game_of.get(id)?)?.get(id)
     }
 
+    fn address(&self, server: &Server) -> Option<IpAddr> {
+        let instance = self.instances.get(&server.instance())?;
+        let is_open = matches!(server.state, ServerState::Ready | ServerState::Allocated);
+        instance.address.filter(|_| is_open && matches!(instance.phase, Phase::Ready { .. }))
+    }
+
+    fn end(&mut self, id: &ServerId) {
+        if let Some(ended) = self.ends.remove(id) {
+            ended.cancel();
+        }
+    }
+
     fn take(&mut self, id: &ServerId) {
+        self.end(id);
         let Some(game) = self.game_of.remove(id) else { return };
         if let Some(servers) = self.games.get_mut(&game) {
-            servers.remove(id);
+            let entry = servers.remove(id);
+            let code = entry.as_ref().and_then(|entry| entry.server.birth.code.as_ref());
+            // A later server may have the code by now.
+            if let Some(codes) = self.codes.get_mut(&game)
+                && let Some(code) = code
+                && codes.get(code) == Some(id)
+            {
+                codes.remove(code);
+            }
             if servers.is_empty() {
                 self.games.remove(&game);
+                self.codes.remove(&game);
             }
         }
     }

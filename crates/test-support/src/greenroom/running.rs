@@ -99,8 +99,8 @@ impl Running {
         }
         let shown = stdout.iter().find_map(|line| Some(line.split_once("shown this once: ")?.1.to_owned()));
         let served = self.stderr.all().into_iter().find(|line| line.contains("requests are served"))?;
-        let address = served.split_once("address=")?.1.split_whitespace().next()?.to_owned();
-        Some((format!("http://{address}"), shown.or(known)?))
+        let url = served.split_once("url=")?.1.split_whitespace().next()?.to_owned();
+        Some((url, shown.or(known)?))
     }
 
     /// Its process.

@@ -1,5 +1,7 @@
 //! How players reach a game's servers.
 
+use std::{net::IpAddr, time::Duration};
+
 use greenroom_domain::settings::{Connection, GatewaySettings, TraefikSettings};
 
 use crate::config::{
@@ -8,12 +10,14 @@ use crate::config::{
     value::ConnectionKind,
 };
 
-use super::between;
+use super::{at_most, between, web_address};
 
 /// Fewest letters of a code: with fewer, the servers of one game could use them up.
 const CODE_LENGTH_MIN: u32 = 4;
 /// Most letters of a code.
 const CODE_LENGTH_MAX: u32 = 32;
+/// Longest time that a Traefik may be given to act on what it was told.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
 /// Longest slug, in characters.
 const SLUG_CHARS_MAX: usize = 128;
 
@@ -56,6 +60,15 @@ pub(super) fn check(context: &mut Context, path: &str, fleet: &Fleet) {
             "it is no host name; expected one without scheme, port or path, such as \"play.example\"";
         context.error(join(&path, "host"), sentence);
     }
+    if let Some(url) = &traefik.api_url {
+        web_address(context, &join(&path, "api_url"), url);
+    }
+    at_most(context, &join(&path, "settle"), traefik.settle, SETTLE_MAX);
+    let is_address = |address: &str| is_host_name(address) || address.parse::<IpAddr>().is_ok();
+    if traefik.servers_address.as_deref().is_some_and(|address| !is_address(address)) {
+        context
+            .error(join(&path, "servers_address"), "it is no address; expected an IP address or a host name");
+    }
     let names =
         [("network", traefik.network.as_deref()), ("entry_point", Some(traefik.entry_point.as_str()))];
     for (key, name) in names {
@@ -84,6 +97,9 @@ fn traefik(section: Option<&Traefik>) -> TraefikSettings {
         entry_point: section.entry_point.clone(),
         tls: section.tls,
         port: section.port,
+        api_url: section.api_url.clone(),
+        settle: section.settle,
+        servers_address: section.servers_address.clone(),
         code_length: section.code_length,
     }
 }

@@ -129,6 +129,8 @@ impl Node {
             shutdown: shutdown.clone(),
             greenroom: "/usr/bin/greenroom".to_owned(),
             view: View::new(),
+            traefik: super::Told::default(),
+            traefik_api: super::TraefikApi::default(),
             usages: usage::Usages::default(),
             drivers: drive::Drivers::default(),
             in_flight: idempotency::InFlight::default(),
