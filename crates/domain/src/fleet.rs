@@ -5,7 +5,7 @@ use greenroom_protocol::{BuildId, RegionId, Timestamp};
 
 use crate::{
     server::{Server, ServerState, backoff, is_due},
-    settings::{Connection, FleetSettings},
+    settings::{Connection, ContainerSettings, FleetSettings, ProviderSettings},
 };
 
 pub mod demand;
@@ -294,13 +294,33 @@ pub fn build_of(fleet: &FleetSettings, version: &str) -> BuildId {
     digest.texts(fleet.command.iter().map(String::as_str));
     digest.texts(fleet.environment.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]));
     digest.text(fleet.working_dir.as_deref().unwrap_or_default());
-    digest.text(&format!("{:?} {:?} {:?} {:?}", fleet.provider, fleet.ports, fleet.ready, fleet.limits));
+    let provider = match &fleet.provider {
+        ProviderSettings::Docker(container) => shape_of(container),
+        provider => format!("{provider:?}"),
+    };
+    digest.text(&format!("{provider} {:?} {:?} {:?}", fleet.ports, fleet.ready, fleet.limits));
     if fleet.connection != Connection::Ports {
         digest.text(&format!("{:?}", fleet.connection));
     }
     digest.text(version);
     let text = format!("{:032x}", digest.0);
     BuildId::new(&text).unwrap_or_else(|_| unreachable!("{text} has the form of an id"))
+}
+
+/// What shapes a container: everything but which versions may be asked for.
+fn shape_of(container: &ContainerSettings) -> String {
+    let ContainerSettings {
+        image,
+        versions: _,
+        versions_max: _,
+        network,
+        volumes,
+        user,
+        read_only_root,
+        init,
+        capabilities,
+    } = container;
+    format!("{image:?} {network:?} {volumes:?} {user:?} {read_only_root} {init} {capabilities:?}")
 }
 
 /// Whether the program is told the player's title, so that a warm server cannot have it.

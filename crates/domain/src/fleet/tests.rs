@@ -7,7 +7,8 @@ use super::*;
 use crate::{
     server::{Allocation, Birth, Exit, ExitCause, Purpose, Seen, Step, StopReason},
     settings::{
-        GatewaySettings, PortProtocol, PortSettings, ProviderSettings, Readiness, ServerLimits, WarmPayload,
+        ContainerNetwork, ContainerSettings, GatewaySettings, PortProtocol, PortSettings, ProviderSettings,
+        Readiness, ServerLimits, VersionSource, WarmPayload,
     },
 };
 
@@ -266,6 +267,29 @@ fn a_build_is_what_shapes_the_process() {
     let gateway = Connection::Gateway(GatewaySettings::default());
     let behind_gateway = FleetSettings { connection: gateway, ..fleet() };
     assert_ne!(build_of(&same, "1"), build_of(&behind_gateway, "1"));
+    let containers = |change: fn(&mut ContainerSettings)| {
+        let mut container = ContainerSettings {
+            image: "studio/game".into(),
+            versions: VersionSource::Engine,
+            versions_max: 5,
+            network: ContainerNetwork::Bridge,
+            volumes: Vec::new(),
+            user: None,
+            read_only_root: false,
+            init: true,
+            capabilities: Vec::new(),
+        };
+        change(&mut container);
+        build_of(&FleetSettings { provider: ProviderSettings::Docker(Box::new(container)), ..fleet() }, "1")
+    };
+    let plain = containers(|_| {});
+    assert_eq!(
+        plain,
+        containers(|container| container.versions_max = 9),
+        "which may be asked for is no shape"
+    );
+    assert_ne!(plain, containers(|container| container.network = ContainerNetwork::Host));
+    assert_ne!(plain, containers(|container| container.capabilities = vec!["SYS_NICE".into()]));
     assert!(!takes_listed(&same));
     let listed = FleetSettings { command: vec!["game".into(), "{if listed}--list".into()], ..fleet() };
     assert!(takes_listed(&listed));

@@ -9,8 +9,8 @@ use std::{
 
 use greenroom_domain::{
     settings::{
-        EventLimits, FleetSettings, GameSettings, LobbySettings, PortSettings, ProviderSettings, Readiness,
-        ServerLimits, Settings, StudioSettings, WarmPayload,
+        EventLimits, FleetSettings, GameSettings, LobbySettings, PortSettings, ServerLimits, Settings,
+        StudioSettings, WarmPayload,
     },
     template::{self, Template},
 };
@@ -25,6 +25,7 @@ use super::{
 };
 
 mod connection;
+mod container;
 mod images;
 
 /// Most members that a lobby may be set to have.
@@ -154,9 +155,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 fn fleet_settings(fleet: &Fleet) -> FleetSettings {
     FleetSettings {
-        provider: match fleet.provider {
-            ProviderKind::Process => ProviderSettings::Process,
-        },
+        provider: container::provider(fleet),
         connection: connection::settings(fleet),
         command: fleet.command.clone(),
         environment: fleet.environment.clone(),
@@ -178,7 +177,7 @@ fn fleet_settings(fleet: &Fleet) -> FleetSettings {
             memory_bytes: fleet.limits.memory.map(|size| size.0),
             cpu_cores: fleet.limits.cpu,
             descriptors: fleet.limits.descriptors,
-            processes: None,
+            processes: fleet.limits.processes,
         },
         log_bytes_max: fleet.log_max.0,
         ended_keep: fleet.ended_keep,
@@ -191,7 +190,7 @@ fn port_settings(port: &Port) -> PortSettings {
         protocol: port.protocol,
         count: port.count,
         fixed: port.fixed,
-        inner: None,
+        inner: port.inner,
     }
 }
 
@@ -320,6 +319,7 @@ fn lobby(context: &mut Context, path: &str, lobby: &Lobby) {
 fn fleet(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {
     commands(context, path, fleet);
     connection::check(context, path, fleet);
+    container::check(context, path, fleet);
     ports(context, path, fleet, root);
     pool(context, path, fleet);
     between(context, &join(path, "running_max"), fleet.running_max, 1..=SERVERS_RUNNING_MAX);
@@ -332,11 +332,6 @@ fn fleet(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {
             join(path, "log_max"),
             format!("it is {} bytes; expected at least 64KiB", fleet.log_max.0),
         );
-    }
-    if fleet.ready == Readiness::Health && fleet.provider == ProviderKind::Process {
-        let sentence = "\"health\" is the health check of a container's image, and the provider is \"process\"; \
-                        expected \"listening\", \"log:<regular expression>\" or \"after:<duration>\"";
-        context.error(join(path, "ready"), sentence);
     }
     not_blank(context, &join(path, "version"), &fleet.version);
     if fleet.regions.is_empty() {
@@ -383,7 +378,8 @@ fn pool(context: &mut Context, path: &str, fleet: &Fleet) {
 }
 
 fn commands(context: &mut Context, path: &str, fleet: &Fleet) {
-    if fleet.command.first().is_none_or(|program| program.trim().is_empty()) {
+    let needs_program = fleet.provider == ProviderKind::Process;
+    if needs_program && fleet.command.first().is_none_or(|program| program.trim().is_empty()) {
         let sentence = "it names no program; expected the program and its arguments, such as \
                         [\"./my-server\", \"--port\", \"{port}\"]";
         context.error(join(path, "command"), sentence);
@@ -401,7 +397,7 @@ fn commands(context: &mut Context, path: &str, fleet: &Fleet) {
         }
         template_of(context, &at, text, &ports);
     }
-    if fleet.working_dir.as_deref().is_some_and(|folder| !Path::new(folder).is_dir()) {
+    if needs_program && fleet.working_dir.as_deref().is_some_and(|folder| !Path::new(folder).is_dir()) {
         context
             .error(join(path, "working_dir"), "there is no such folder; make it, or leave the setting out");
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use greenroom_api::{Network, ProxyHeader};
-use greenroom_domain::settings::{PortProtocol, Readiness, WarmPayload};
+use greenroom_domain::settings::{ContainerNetwork, PortProtocol, Readiness, VersionSource, WarmPayload};
 use greenroom_protocol::{GameId, RegionId, StudioId};
 
 use super::{
@@ -266,7 +266,7 @@ section_of! {
 section_of! {
     /// The game's dedicated servers. Left out: it has none.
     Fleet {
-        /// What starts them: processes on this machine.
+        /// What starts them: "process" on this machine, "docker" as containers of Docker engines.
         provider: ProviderKind = "process";
         /// How players reach them: "ports" at the host's address and a port of their own, "traefik" through a
         /// Traefik that is told of each, "gateway" through Greenroom itself. With the latter two each server has a
@@ -277,16 +277,19 @@ section_of! {
         /// `{id}` its id, `{code}` its code, `{version}` its version, `{public_address}` the address above,
         /// `{region}` its region, `{greenroom}` Greenroom's own program. An argument that begins with
         /// `{if listed}` or `{if code}` is left out where the server is not in the server browser, or has no code.
-        command: Vec<String> = required;
+        /// In a container, the arguments of the image's program alone; it may be empty then.
+        command: Vec<String> = [];
         /// Further environment, with the same `{…}`. Beside it a server has PATH, HOME, LANG and GREENROOM_…,
         /// and nothing else.
         environment: BTreeMap<String, String> = {};
-        /// The folder that it runs in. Unset: a folder of its own, below the data folder.
+        /// The folder that a process runs in. Unset: a folder of its own, below the data folder.
         working_dir: Option<String> = none;
         /// Where its ports come from, those that are not fixed.
         port_range: RangeInclusive<u16> = "7000-7999";
         /// When it counts as ready for players: "listening" once it holds every port it was given,
-        /// `"log:REGULAR EXPRESSION"` once a line of its output matches, `"after:DURATION"` after a time.
+        /// `"log:REGULAR EXPRESSION"` once a line of its output matches, `"after:DURATION"` after a time,
+        /// "health" once the health check of a container's image succeeds. If its image has a health check, that
+        /// must have succeeded in any case.
         ready: Readiness = "listening";
         /// How long it may take until it is ready.
         ready_timeout: Duration = "30s";
@@ -315,10 +318,51 @@ section_of! {
         ended_keep: Duration = "1d";
     }
     below {
+        container: Option<Container>;
         traefik: Option<Traefik>;
         gateway: Option<Gateway>;
         ports: Vec<Port>;
         limits: ServerLimits;
+    }
+}
+
+section_of! {
+    /// How its containers are made. Only with `provider = "docker"`.
+    Container {
+        /// The image without its tag, such as "ghcr.io/studio/game". The tag is the version.
+        image: String = required;
+        /// Where its versions are looked up: among the images that the "engine" has, or in the image's
+        /// "registry".
+        versions: VersionSource = "engine";
+        /// How many of the newest versions are supported.
+        versions_max: u32 = 5;
+        /// The network that a container is in: "bridge" is the engine's own, with ports published; "host" is
+        /// the host's own, with its ports; any other is a network of that name, which must exist.
+        network: ContainerNetwork = "bridge";
+        /// The user, and group, that it runs as, such as "1000:1000". Unset: the image's.
+        user: Option<String> = none;
+        /// Whether its own files cannot be written. It has a `/tmp` in memory then.
+        read_only_root: bool = false;
+        /// Whether a small init process in it passes signals on and reaps. Without it, a program that does not
+        /// handle SIGTERM takes the whole `stop_grace` to stop.
+        init: bool = true;
+        /// Capabilities that it keeps, such as "NET_BIND_SERVICE". All others are dropped.
+        capabilities: Vec<String> = [];
+    }
+    below {
+        volumes: Vec<Volume>;
+    }
+}
+
+section_of! {
+    /// A folder or volume of the host, as a container sees it.
+    Volume {
+        /// A path of the host, or the name of a volume.
+        source: String = required;
+        /// The path in the container.
+        target: String = required;
+        /// Whether it can only be read.
+        read_only: bool = true;
     }
 }
 
@@ -366,6 +410,8 @@ section_of! {
         count: u16 = 1;
         /// A fixed number instead of one from the range.
         fixed: Option<u16> = none;
+        /// The number inside a container, of the first of `count`. Unset: the same as outside.
+        inner: Option<u16> = none;
     }
 }
 
@@ -378,5 +424,7 @@ section_of! {
         cpu: Option<f64> = none;
         /// Open files and sockets.
         descriptors: Option<u64> = none;
+        /// Processes and threads; of containers alone.
+        processes: Option<u64> = none;
     }
 }

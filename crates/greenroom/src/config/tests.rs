@@ -1,6 +1,6 @@
 use std::{fs, path::PathBuf, time::Duration};
 
-use greenroom_domain::settings::{PortProtocol, Readiness, WarmPayload};
+use greenroom_domain::settings::{ContainerNetwork, PortProtocol, Readiness, VersionSource, WarmPayload};
 use greenroom_protocol::{GameId, StudioId};
 use secrecy::ExposeSecret;
 
@@ -17,8 +17,9 @@ fn errors(text: &str) -> Vec<String> {
 
 /// `DEFAULT` with `line` in place of the line of the fleet that begins with the same key.
 fn fleet(line: &str) -> String {
-    let key = line.split('=').next().unwrap().trim();
-    let kept: Vec<_> = DEFAULT.lines().filter(|old| old.split('=').next().unwrap().trim() != key).collect();
+    let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let keys: Vec<String> = line.lines().map(key).collect();
+    let kept: Vec<_> = DEFAULT.lines().filter(|old| !keys.contains(&key(old))).collect();
     format!("{}\n{line}\n", kept.join("\n"))
 }
 
@@ -121,8 +122,7 @@ fn a_file_that_is_no_toml_names_the_place() {
 
 #[test]
 fn what_is_not_there_yet_says_so() {
-    assert!(fleet_error("ready = \"health\"").contains("health check of a container"));
-    assert!(fleet_error("provider = \"docker\"").contains("not there yet"));
+    assert!(fleet_error("provider = \"agones\"").contains("not there yet"));
     assert!(fleet_error("warm_payload = \"sdk\"").contains("not there yet"));
 }
 
@@ -181,6 +181,81 @@ fn settings_that_do_not_fit_together_are_refused() {
     let twice =
         "[studios.s]\n[games.a]\nstudio = \"s\"\nhosts = [\"x\"]\n[games.b]\nstudio = \"s\"\nhosts = [\"X\"]";
     assert_eq!(errors(twice), ["games.b.hosts: x is game a's already; expected one of its own"]);
+}
+
+#[test]
+fn what_only_containers_have_is_refused_without_and_what_they_cannot_have_with_them() {
+    let game = "container = { image = \"studio/game\" }";
+    let docker = |container: &str| format!("provider = \"docker\"\n{container}");
+    for (lines, expected) in [
+        ("ready = \"health\"".to_owned(), "ready: \"health\" is the health check of a container's image"),
+        ("limits = { processes = 64 }".into(), "limits.processes: only containers can be held to it"),
+        (
+            "ports = [{ name = \"a\", protocol = \"tcp\", inner = 9 }]".into(),
+            "ports[0].inner: only a container has a number of its own",
+        ),
+        (game.into(), "container: it is there, but the provider is \"process\""),
+        (docker(""), "container: it is missing, and the provider is \"docker\""),
+        (docker("container = {}"), "container.image: it is missing"),
+        (docker("container = { image = \"a:1\" }"), "container.image: \"a:1\" has a tag or a digest"),
+        (docker("container = { image = \"A b\" }"), "container.image: \"A b\" is no name of an image"),
+        (docker("container = { image = \"a\", versions_max = 0 }"), "container.versions_max: it is 0"),
+        (
+            docker("container = { image = \"a\", network = \"none\" }"),
+            "container.network: \"none\" has no way in",
+        ),
+        (docker("container = { image = \"a\", user = \"a b\" }"), "container.user: it is no user"),
+        (
+            docker("container = { image = \"a\", capabilities = [\"ALL\"] }"),
+            "container.capabilities[0]: \"ALL\" is no capability",
+        ),
+        (
+            docker("container = { image = \"a\", volumes = [{ source = \"./x\", target = \"/x\" }] }"),
+            "container.volumes[0].source: \"./x\" is neither a path nor the name",
+        ),
+        (
+            docker(
+                "container = { image = \"a\", volumes = [{ source = \"/x\", target = \"/run/greenroom\" }] }",
+            ),
+            "container.volumes[0].target: \"/run/greenroom\" is no place",
+        ),
+        (docker(&format!("{game}\nworking_dir = \"/tmp\"")), "working_dir: a container runs where"),
+        (docker(&format!("{game}\nlimits = {{ memory = \"2MiB\" }}")), "limits.memory: it is less than 6MiB"),
+        (
+            docker(&format!(
+                "{game}\nports = [{{ name = \"a\", protocol = \"tcp\", inner = 9 }}, {{ name = \"b\", \
+                 protocol = \"tcp+udp\", inner = 9 }}]"
+            )),
+            "ports[1].inner: 9 is another port's already",
+        ),
+        (
+            docker(
+                "container = { image = \"a\", network = \"host\" }\nports = [{ name = \"a\", protocol = \"tcp\", inner = 9 }]",
+            ),
+            "ports[0].inner: on the host's own network",
+        ),
+    ] {
+        let found = fleet_error(&lines);
+        assert!(found.starts_with(&format!("games.skirmish.fleet.{expected}")), "{lines}: {found}");
+    }
+}
+
+#[test]
+fn a_fleet_of_containers_is_read_whole_and_needs_no_arguments() {
+    let lines = "provider = \"docker\"\ncommand = []\nready = \"health\"\nlimits = { processes = 64 }\n\
+                 ports = [{ name = \"game\", protocol = \"tcp\", inner = 31400 }]\n\
+                 container = { image = \"localhost:5000/studio/game\", versions = \"registry\", network = \"games\", \
+                 user = \"1000:1000\", read_only_root = true, capabilities = [\"NET_BIND_SERVICE\"], \
+                 volumes = [{ source = \"secrets\", target = \"/secrets\" }] }";
+    let config = parsed(&fleet(lines), []);
+    let settings = config.settings("127.0.0.1:4700".parse().unwrap());
+    let fleet = settings.games[&GameId::new("skirmish").unwrap()].fleet.as_ref().unwrap();
+    let container = fleet.provider.container().unwrap();
+    assert_eq!(container.image, "localhost:5000/studio/game");
+    assert_eq!(container.network, ContainerNetwork::Named("games".into()));
+    assert_eq!((container.versions, container.versions_max), (VersionSource::Registry, 5));
+    assert!(container.init && container.read_only_root && container.volumes[0].read_only);
+    assert_eq!((fleet.ports[0].inner, fleet.limits.processes), (Some(31_400), Some(64)));
 }
 
 #[test]

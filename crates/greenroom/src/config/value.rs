@@ -6,7 +6,7 @@ use std::{
 };
 
 use greenroom_api::{Network, ProxyHeader};
-use greenroom_domain::settings::{PortProtocol, Readiness, WarmPayload};
+use greenroom_domain::settings::{ContainerNetwork, PortProtocol, Readiness, VersionSource, WarmPayload};
 use greenroom_protocol::{GameId, RegionId, StudioId};
 use toml::Value;
 
@@ -43,6 +43,8 @@ pub struct Rate {
 pub enum ProviderKind {
     /// Processes on this machine.
     Process,
+    /// Containers of Docker engines.
+    Docker,
 }
 
 /// How players reach a game's servers.
@@ -161,9 +163,10 @@ texts! {
             Err("is no header that is known".into())
         }
     };
-    ProviderKind: "\"process\"", |text| match text {
+    ProviderKind: "\"process\" or \"docker\"", |text| match text {
         "process" => Ok(Self::Process),
-        "docker" | "agones" => Err("is not there yet: this version starts processes on this machine only".into()),
+        "docker" => Ok(Self::Docker),
+        "agones" => Err("is not there yet: this version starts processes and containers only".into()),
         _ => Err("is no provider".into()),
     };
     ConnectionKind: "\"ports\", \"traefik\" or \"gateway\"", |text| match text {
@@ -186,6 +189,12 @@ texts! {
         "sdk" => Err("is not there yet: let the server read the file that GREENROOM_PAYLOAD_FILE names, and write \"file\"".into()),
         _ => Err("is no way to hand over a payload".into()),
     };
+    VersionSource: "\"engine\" or \"registry\"", |text| match text {
+        "engine" => Ok(Self::Engine),
+        "registry" => Ok(Self::Registry),
+        _ => Err("is no place to look versions up in".into()),
+    };
+    ContainerNetwork: "\"bridge\", \"host\" or the name of a network", network;
     LogFormat: "\"text\" or \"json\"", |text| match text {
         "text" => Ok(Self::Text),
         "json" => Ok(Self::Json),
@@ -266,6 +275,22 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
         (Some(first), Some(last)) if first <= last => Ok(first..=last),
         (Some(_), Some(_)) => Err("ends before it begins".into()),
         _ => Err("has a port that is not 1 to 65535".into()),
+    }
+}
+
+fn network(text: &str) -> Result<ContainerNetwork, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    match text {
+        "bridge" => Ok(ContainerNetwork::Bridge),
+        "host" => Ok(ContainerNetwork::Host),
+        "none" => Err("has no way in: players could not reach a server".into()),
+        name if name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && name.len() <= 128
+            && name.bytes().all(fits) =>
+        {
+            Ok(ContainerNetwork::Named(name.into()))
+        }
+        _ => Err("is no name of a network".into()),
     }
 }
 
