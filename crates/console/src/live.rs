@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    pages::{lobbies, lobby, overview, server, servers},
+    pages::{builds, hosts, lobbies, lobby, overview, server, servers},
     parts::Times,
 };
 
@@ -39,6 +39,8 @@ const RENDER_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) enum Topic {
     Overview,
     Servers(servers::Filter),
+    Hosts,
+    Builds(GameId),
     Server(GameId, ServerId),
     Lobbies(lobbies::Filter),
     Lobby(GameId, LobbyId),
@@ -64,6 +66,8 @@ struct Shown {
     fragments: watch::Sender<Fragment>,
     /// What there was when it was last rendered.
     rendered: Option<Stamp>,
+    /// It is being rendered beside the others.
+    is_busy: bool,
 }
 
 /// A look at a topic; it is rendered as long as one is held.
@@ -98,9 +102,11 @@ impl Live {
     pub(crate) fn look(&self, topic: Topic) -> Option<Look> {
         let permit = Arc::clone(&self.0.streams).try_acquire_owned().ok()?;
         let mut topics = self.0.topics.lock();
-        let shown = topics
-            .entry(topic)
-            .or_insert_with(|| Shown { fragments: watch::Sender::new(None), rendered: None });
+        let shown = topics.entry(topic).or_insert_with(|| Shown {
+            fragments: watch::Sender::new(None),
+            rendered: None,
+            is_busy: false,
+        });
         let mut fragments = shown.fragments.subscribe();
         // What there is already is news to this one.
         fragments.mark_changed();
@@ -120,14 +126,19 @@ impl Live {
         let mut news = News::of(node, &self.0.samples);
         loop {
             let topics = self.looked_at();
-            if topics.is_empty() {
+            if topics.is_empty() && !self.is_looked_at() {
                 self.0.wanted.notified().await;
                 continue;
             }
             let now = news.stamp();
             for (topic, rendered) in topics {
                 let concern = now.of(&topic);
-                if rendered != Some(concern) {
+                if rendered == Some(concern) {
+                    continue;
+                }
+                if let Topic::Builds(game) = &topic {
+                    self.render_aside(node, &topic, game, concern);
+                } else {
                     let fragment = self.render(node, &topic).await;
                     self.show(&topic, concern, fragment.into_string());
                 }
@@ -141,13 +152,36 @@ impl Live {
         }
     }
 
-    /// The topics that somebody looks at; the others are forgotten.
+    fn is_looked_at(&self) -> bool {
+        !self.0.topics.lock().is_empty()
+    }
+
+    /// The topics that somebody looks at and that are not being rendered; those that nobody looks at
+    /// are forgotten.
     fn looked_at(&self) -> Vec<(Topic, Option<Stamp>)> {
         let mut topics = self.0.topics.lock();
         topics.retain(|_, shown| shown.fragments.receiver_count() > 0);
         metrics::gauge!("greenroom_console_streams")
             .set((STREAMS_MAX - self.0.streams.available_permits()) as f64);
-        topics.iter().map(|(topic, shown)| (topic.clone(), shown.rendered)).collect()
+        let idle = topics.iter().filter(|(_, shown)| !shown.is_busy);
+        idle.map(|(topic, shown)| (topic.clone(), shown.rendered)).collect()
+    }
+
+    /// Renders what asks registries and engines, which may take their time: nobody else waits for it.
+    fn render_aside(&self, node: &Node, topic: &Topic, game: &GameId, concern: Stamp) {
+        if let Some(shown) = self.0.topics.lock().get_mut(topic) {
+            shown.is_busy = true;
+        }
+        let (live, topic, game) = (self.clone(), topic.clone(), game.clone());
+        let (node_of_task, shutdown) = (node.clone(), node.shutdown.clone());
+        node.tracker.spawn(async move {
+            let rendering = builds::fragment(&node_of_task, &game, Times::ABSOLUTE);
+            if let Some(fragment) = shutdown.run_until_cancelled(rendering).await {
+                live.show(&topic, concern, fragment.into_string());
+                // Meanwhile there may have been news of it.
+                live.0.wanted.notify_one();
+            }
+        });
     }
 
     async fn render(&self, node: &Node, topic: &Topic) -> Markup {
@@ -155,6 +189,8 @@ impl Live {
         match topic {
             Topic::Overview => overview::fragment(node, &self.samples(), times),
             Topic::Servers(filter) => servers::fragment(node, filter, times),
+            Topic::Hosts => hosts::fragment(node, times),
+            Topic::Builds(game) => builds::fragment(node, game, times).await,
             Topic::Server(game, id) => server::fragment(node, game, id, times).await,
             Topic::Lobbies(filter) => lobbies::fragment(node, filter, times).await,
             Topic::Lobby(game, id) => lobby::fragment(node, game, id, times).await,
@@ -164,7 +200,7 @@ impl Live {
     fn show(&self, topic: &Topic, stamp: Stamp, fragment: String) {
         let mut topics = self.0.topics.lock();
         let Some(shown) = topics.get_mut(topic) else { return };
-        shown.rendered = Some(stamp);
+        (shown.rendered, shown.is_busy) = (Some(stamp), false);
         shown.fragments.send_if_modified(|shown| {
             let is_news = shown.as_deref() != Some(&*fragment);
             if is_news {

@@ -1,6 +1,8 @@
 //! The pages, one a file: the handlers first, then what they draw.
 
 pub(crate) mod audit;
+pub(crate) mod builds;
+pub(crate) mod hosts;
 pub(crate) mod lobbies;
 pub(crate) mod lobby;
 pub(crate) mod overview;
@@ -9,6 +11,7 @@ pub(crate) mod players;
 pub(crate) mod problem;
 pub(crate) mod server;
 pub(crate) mod servers;
+pub(crate) mod start;
 
 use std::convert::Infallible;
 
@@ -52,6 +55,20 @@ impl<S: Sync, T: Default + DeserializeOwned> FromRequestParts<S> for Asked<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self(Query::try_from_uri(&parts.uri).map_or_else(|_| T::default(), |Query(asked)| asked)))
+    }
+}
+
+/// The game that a path names. One that is no id is not found.
+pub(crate) struct OfGame(pub(crate) GameId);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfGame {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Path::<GameId>::from_request_parts(parts, state).await {
+            Ok(Path(game)) => Ok(Self(game)),
+            Err(_) => Err(not_found().await),
+        }
     }
 }
 

@@ -21,18 +21,23 @@ use crate::{
 pub(crate) enum Section {
     Overview,
     Servers,
+    Hosts,
+    Builds,
     Lobbies,
     Players,
     Audit,
 }
 
 impl Section {
-    const ALL: [Self; 5] = [Self::Overview, Self::Servers, Self::Lobbies, Self::Players, Self::Audit];
+    const ALL: [Self; 7] =
+        [Self::Overview, Self::Servers, Self::Builds, Self::Hosts, Self::Lobbies, Self::Players, Self::Audit];
 
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
             Self::Servers => "Game servers",
+            Self::Hosts => "Hosts",
+            Self::Builds => "Builds",
             Self::Lobbies => "Lobbies",
             Self::Players => "Players",
             Self::Audit => "Audit log",
@@ -43,6 +48,8 @@ impl Section {
         match self {
             Self::Overview => "/console",
             Self::Servers => "/console/servers",
+            Self::Hosts => "/console/hosts",
+            Self::Builds => "/console/builds",
             Self::Lobbies => "/console/lobbies",
             Self::Players => "/console/players",
             Self::Audit => "/console/audit",
@@ -54,6 +61,9 @@ impl Section {
 /// link can make a page say something.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Notice {
+    ServerStarting,
+    BuildPulled,
+    BuildsRefreshed,
     ServerStopping,
     LobbyClosed,
     PlayerBanned,
@@ -62,11 +72,22 @@ pub(crate) enum Notice {
 }
 
 impl Notice {
-    const ALL: [Self; 5] =
-        [Self::ServerStopping, Self::LobbyClosed, Self::PlayerBanned, Self::PlayerUnbanned, Self::SignedOut];
+    const ALL: [Self; 8] = [
+        Self::ServerStarting,
+        Self::BuildPulled,
+        Self::BuildsRefreshed,
+        Self::ServerStopping,
+        Self::LobbyClosed,
+        Self::PlayerBanned,
+        Self::PlayerUnbanned,
+        Self::SignedOut,
+    ];
 
     const fn word(self) -> &'static str {
         match self {
+            Self::ServerStarting => "server-starting",
+            Self::BuildPulled => "build-pulled",
+            Self::BuildsRefreshed => "builds-refreshed",
             Self::ServerStopping => "server-stopping",
             Self::LobbyClosed => "lobby-closed",
             Self::PlayerBanned => "player-banned",
@@ -77,6 +98,9 @@ impl Notice {
 
     pub(crate) const fn sentence(self) -> &'static str {
         match self {
+            Self::ServerStarting => "The game server is yours. This page shows how it fares.",
+            Self::BuildPulled => "The version is pulled to the hosts that do not have it yet.",
+            Self::BuildsRefreshed => "The versions were looked up again.",
             Self::ServerStopping => "The game server was told to stop.",
             Self::LobbyClosed => "The lobby is closed. Its members have been told.",
             Self::PlayerBanned => "The player is banned and signed out everywhere.",

@@ -214,6 +214,15 @@ pub struct Allocate {
     /// The region [default: the game's first]
     #[arg(long)]
     pub region: Option<String>,
+    /// The version [default: the game's]
+    #[arg(long)]
+    pub version: Option<String>,
+    /// The text that people know it by
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// Shows it in the server browser
+    #[arg(long)]
+    pub listed: bool,
     /// What the game server is given, byte for byte; `-` reads standard input
     #[arg(long)]
     pub payload: Option<String>,

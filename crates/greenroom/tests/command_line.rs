@@ -150,6 +150,11 @@ fn allocate_sends_what_it_was_given_and_prints_where_the_server_is() {
             "chess",
             "--payload",
             "{\"a\":1}",
+            "--version",
+            "1.2.0",
+            "--title",
+            "Ann's game",
+            "--listed",
             "--idempotency-key",
             "once",
             "--url",
@@ -164,7 +169,8 @@ fn allocate_sends_what_it_was_given_and_prints_where_the_server_is() {
     assert!(request.starts_with("POST /v1/games/chess/servers HTTP/1.1\r\n"), "{request}");
     let lower = request.to_ascii_lowercase();
     assert!(lower.contains("x-api-key: the key") && lower.contains("idempotency-key: once"), "{request}");
-    assert!(request.contains(r#"{"payload":"{\"a\":1}"}"#), "{request}");
+    let body = r#"{"payload":"{\"a\":1}","version":"1.2.0","title":"Ann's game","listed":true}"#;
+    assert!(request.contains(body), "{request}");
 }
 
 #[test]

@@ -26,6 +26,26 @@ pub struct AllocateRequest {
     /// How long to wait until it is ready, at the longest; missing or 0: as long as the game says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<f64>,
+    /// Which version, as its tag is written; the game's unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The text that people know it by, as the server browser shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Whether the server browser shows it; not unless given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub listed: bool,
+}
+
+/// Longest version, in characters: that of an image's tag.
+pub const VERSION_CHARS_MAX: usize = 128;
+
+/// Whether `text` has the form of a version: what an image's tag may be, and `+`.
+pub fn is_version_text(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+    text.len() <= VERSION_CHARS_MAX
+        && text.bytes().all(fits)
+        && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }
 
 /// A body that is no allocation; the sentence says why.
@@ -73,6 +93,16 @@ impl AllocateRequest {
             Some(_) => Err(AllocateBodyError::Invalid { field, expected: "a string" }),
         };
         let (region, payload) = (text("region")?, text("payload")?);
+        let (version, title) = (text("version")?, text("title")?);
+        if version.as_deref().is_some_and(|version| !is_version_text(version)) {
+            let expected = "a version such as 1.2.3: at most 128 letters, digits, dots, `_`, `+` and `-`";
+            return Err(AllocateBodyError::Invalid { field: "version", expected });
+        }
+        let listed = match object.get("listed") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(listed)) => *listed,
+            Some(_) => return Err(AllocateBodyError::Invalid { field: "listed", expected: "true or false" }),
+        };
         if let Some(bytes) = payload.as_ref().map(String::len).filter(|bytes| *bytes > PAYLOAD_BYTES_MAX) {
             return Err(AllocateBodyError::PayloadTooLarge { bytes });
         }
@@ -83,7 +113,7 @@ impl AllocateRequest {
                     AllocateBodyError::Invalid { field: "timeoutSeconds", expected: "a number, 0 or more" },
                 )?),
             };
-        Ok(Self { region, payload, timeout_seconds })
+        Ok(Self { region, payload, timeout_seconds, version, title, listed })
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
-use greenroom_domain::settings::GameSettings;
+use greenroom_domain::{settings::GameSettings, text};
 use greenroom_fleet::{LOG_TAIL_LINES_MAX, LogQuery};
 use greenroom_operations::{
     Principal,
@@ -77,9 +77,9 @@ pub(crate) async fn allocate(
     let request = Allocation {
         game: game.id().clone(),
         region: asked.region,
-        title: None,
-        listed: false,
-        version: None,
+        title: asked.title.as_deref().and_then(text::title),
+        listed: asked.listed,
+        version: asked.version,
         payload: asked.payload,
         idempotency: header_text(&headers, "idempotency-key")?.map(str::to_owned),
         match_id: None,

@@ -9,6 +9,8 @@ use super::{Samples, Topic};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp {
     servers: u64,
+    hosts: u64,
+    pulls: u64,
     usage: u64,
     lobbies: u64,
     sockets: u64,
@@ -18,6 +20,8 @@ pub(super) struct Stamp {
 /// The counters of everything that pages show.
 pub(super) struct News {
     servers: watch::Receiver<u64>,
+    hosts: watch::Receiver<u64>,
+    pulls: watch::Receiver<u64>,
     usage: watch::Receiver<u64>,
     lobbies: watch::Receiver<u64>,
     sockets: watch::Receiver<u64>,
@@ -27,11 +31,14 @@ pub(super) struct News {
 impl Stamp {
     /// The part of it that `topic` shows.
     pub(super) fn of(self, topic: &Topic) -> Self {
-        let Self { servers, usage, lobbies, .. } = self;
+        let Self { servers, hosts, pulls, usage, lobbies, samples, .. } = self;
         match topic {
-            Topic::Overview => Self { usage: 0, ..self },
+            Topic::Overview => Self { usage: 0, pulls: 0, ..self },
+            Topic::Hosts => Self { servers, hosts, ..Self::default() },
+            // What an engine has besides what is pulled is told by nobody: it is looked at from time to time.
+            Topic::Builds(_) => Self { hosts, pulls, samples, ..Self::default() },
             Topic::Servers(_) => Self { servers, ..Self::default() },
-            Topic::Server(..) => Self { servers, usage, ..Self::default() },
+            Topic::Server(..) => Self { servers, hosts, usage, ..Self::default() },
             // Who is connected stands in the lobby's document.
             Topic::Lobbies(_) | Topic::Lobby(..) => Self { lobbies, ..Self::default() },
         }
@@ -42,6 +49,8 @@ impl News {
     pub(super) fn of(node: &Node, samples: &Samples) -> Self {
         Self {
             servers: node.servers.watch(),
+            hosts: node.servers.host_changes(),
+            pulls: node.builds.pull_changes(),
             usage: node.servers.watch_usage(),
             lobbies: node.lobbies.watch(),
             sockets: node.hub.watch(),
@@ -53,6 +62,8 @@ impl News {
     pub(super) fn stamp(&mut self) -> Stamp {
         Stamp {
             servers: *self.servers.borrow_and_update(),
+            hosts: *self.hosts.borrow_and_update(),
+            pulls: *self.pulls.borrow_and_update(),
             usage: *self.usage.borrow_and_update(),
             lobbies: *self.lobbies.borrow_and_update(),
             sockets: *self.sockets.borrow_and_update(),
@@ -65,6 +76,8 @@ impl News {
         // In any order: each is only a reason to look at all of them.
         tokio::select! {
             _ = self.servers.changed() => {}
+            _ = self.hosts.changed() => {}
+            _ = self.pulls.changed() => {}
             _ = self.usage.changed() => {}
             _ = self.lobbies.changed() => {}
             _ = self.sockets.changed() => {}

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     Console,
-    pages::{Asked, Named, lobbies, servers},
+    pages::{Asked, Named, OfGame, lobbies, servers},
 };
 
 /// Events that wait for a slow reader; its fragments then skip what is out of date.
@@ -58,6 +58,14 @@ pub(crate) async fn server(
     parts: Parts,
 ) -> Response {
     open(console, parts, Topic::Server(game, id))
+}
+
+pub(crate) async fn hosts(State(console): State<Console>, parts: Parts) -> Response {
+    open(console, parts, Topic::Hosts)
+}
+
+pub(crate) async fn builds(State(console): State<Console>, OfGame(game): OfGame, parts: Parts) -> Response {
+    open(console, parts, Topic::Builds(game))
 }
 
 pub(crate) async fn lobbies(

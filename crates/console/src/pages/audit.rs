@@ -66,10 +66,18 @@ fn words(action: &str) -> &str {
     match action {
         "signed_in" => "Signed in",
         "signed_out" => "Signed out",
+        "server.start" => "Started a game server",
         "server.stop" => "Stopped a game server",
+        "build.pull" => "Pulled a version",
         "lobby.close" => "Closed a lobby",
         "player.ban" => "Banned a player",
         "player.unban" => "Lifted a ban",
+        "player_banned" => "Banned a player",
+        "player_unbanned" => "Lifted a ban",
+        "admin_added" => "Added an administrator",
+        "admin_removed" => "Removed an administrator",
+        "key_created" => "Made an API key",
+        "key_revoked" => "Revoked an API key",
         other => other,
     }
 }

@@ -49,13 +49,20 @@ pub(crate) async fn fragment(node: &Node, game: &GameId, id: &ServerId, times: T
         Ok(server) => {
             let document = node.servers.living(id);
             let usage = node.servers.usage_over_time(game, id);
-            drawn(&server, document.as_ref(), &usage, times)
+            let image = document.as_ref().and_then(|document| image(node, document));
+            drawn(&server, document.as_ref(), image, &usage, times)
         }
         Err(error) => html! { p.notice.bad { (greenroom_operations::Failure::from(error).sentence()) } },
     }
 }
 
-fn drawn(server: &ServerView, document: Option<&Arc<Server>>, usage: &[UsageSample], times: Times) -> Markup {
+fn drawn(
+    server: &ServerView,
+    document: Option<&Arc<Server>>,
+    image: Option<String>,
+    usage: &[UsageSample],
+    times: Times,
+) -> Markup {
     let crashed = server.exit.as_ref().is_some_and(|exit| exit.crashed);
     let is_final = server.state.is_final();
     html! {
@@ -67,7 +74,7 @@ fn drawn(server: &ServerView, document: Option<&Arc<Server>>, usage: &[UsageSamp
         div.columns {
             section.panel {
                 h2 { "Details" }
-                dl.facts { (facts(server, document, times)) }
+                dl.facts { (facts(server, document, image, times)) }
             }
             div.stack {
                 section.panel {
@@ -85,6 +92,13 @@ fn drawn(server: &ServerView, document: Option<&Arc<Server>>, usage: &[UsageSamp
     }
 }
 
+/// What the server's container is made of, if it is one.
+fn image(node: &Node, server: &Server) -> Option<String> {
+    let settings = node.settings.borrow();
+    let fleet = settings.games.get(&server.birth.game)?.fleet.as_ref()?;
+    Some(format!("{}:{}", fleet.provider.container()?.image, server.birth.version))
+}
+
 fn charts(usage: &[UsageSample]) -> Markup {
     let newest = usage.last().map(|sample| sample.at).unwrap_or_default();
     let ago = |sample: &UsageSample| newest.since(sample.at);
@@ -98,7 +112,7 @@ fn charts(usage: &[UsageSample]) -> Markup {
     }
 }
 
-fn facts(server: &ServerView, document: Option<&Arc<Server>>, times: Times) -> Markup {
+fn facts(server: &ServerView, document: Option<&Arc<Server>>, image: Option<String>, times: Times) -> Markup {
     html! {
         (fact("Id", &parts::copyable(server.id.as_str())))
         (fact("Game", &html! { a href=(format!("/console/servers?game={}", server.game)) { (server.game) } }))
@@ -115,7 +129,16 @@ fn facts(server: &ServerView, document: Option<&Arc<Server>>, times: Times) -> M
                 }
             }))
         }
+        @if let Some(code) = &server.code { (fact("Code", &parts::copyable(code))) }
         @if let Some(region) = &server.region { (fact("Region", &html! { (region) })) }
+        @if let Some(document) = document {
+            (fact("Host", &html! {
+                a href="/console/hosts" { (document.birth.host) }
+                @if server.host_reachable == Some(false) { " " (parts::badge("bad", "Cannot be asked")) }
+            }))
+        }
+        @if let Some(image) = image { (fact("Image", &parts::copyable(&image))) }
+        @if document.is_some_and(|one| one.birth.is_listed) { (fact("Listed", &html! { "in the server browser" })) }
         @if let Some(version) = server.version.as_deref().filter(|version| !version.is_empty()) {
             (fact("Version", &html! { (version) }))
         }

@@ -38,7 +38,7 @@ pub(crate) struct Filter {
     /// In this state; all that run if empty.
     #[serde(default)]
     state: String,
-    /// Whose name, id or match has this in it.
+    /// Whose name, id, host or match has this in it.
     #[serde(default)]
     find: String,
     /// Which part of the list, from 0.
@@ -82,6 +82,7 @@ impl Filter {
             && (self.find.is_empty()
                 || has(&birth.name)
                 || has(birth.id.as_str())
+                || has(birth.host.as_str())
                 || birth.title.as_deref().is_some_and(has)
                 || match_id.is_some_and(|id| has(id.as_str())))
     }
@@ -102,11 +103,14 @@ pub(crate) async fn show(view: View, Asked(filter): Asked<Filter>) -> Response {
     let mut choices = vec![("", "All games")];
     choices.extend(games.iter().map(|game| (game.as_str(), game.as_str())));
     let content = html! {
-        h1 { "Game servers" }
+        div.heading {
+            h1 { "Game servers" }
+            @if view.may_change() { a.button.primary href=(format!("/console/servers/start{}", query(&[("game", &filter.game)]))) { "Start a server" } }
+        }
         form.filter method="get" action="/console/servers" role="search" data-filter {
             (parts::select("game", "Game", &filter.game, &choices))
             (parts::select("state", "State", &filter.state, &STATES))
-            label { span { "Find" } input type="search" name="find" value=(filter.find) placeholder="name, id or match" maxlength="64"; }
+            label { span { "Find" } input type="search" name="find" value=(filter.find) placeholder="name, id, host or match" maxlength="64"; }
             button type="submit" { "Show" }
         }
         (list)

@@ -8,11 +8,18 @@ use greenroom_console::{ConsoleSettings, Rate};
 use greenroom_storage::AdminRole;
 
 /// Every guarded path as the router writes it, with one that fits.
-const GUARDED: [(&str, &str); 19] = [
+const GUARDED: [(&str, &str); 26] = [
     ("/console", "/console"),
     ("/console/servers", "/console/servers?state=ready"),
     ("/console/servers/{game}/{id}", "/console/servers/skirmish/one"),
     ("/console/servers/{game}/{id}/stop", "/console/servers/skirmish/one/stop"),
+    ("/console/servers/start", "/console/servers/start"),
+    ("/console/hosts", "/console/hosts"),
+    ("/console/builds", "/console/builds"),
+    ("/console/builds/{game}/pull", "/console/builds/skirmish/pull"),
+    ("/console/builds/{game}/refresh", "/console/builds/skirmish/refresh"),
+    ("/console/live/hosts", "/console/live/hosts"),
+    ("/console/live/builds/{game}", "/console/live/builds/skirmish"),
     ("/console/lobbies", "/console/lobbies"),
     ("/console/lobbies/{game}/{id}", "/console/lobbies/skirmish/one"),
     ("/console/lobbies/{game}/{id}/close", "/console/lobbies/skirmish/one/close"),
@@ -250,6 +257,9 @@ async fn a_viewer_looks_and_changes_nothing() {
         format!("{of_player}/ban"),
         format!("{of_player}/unban"),
         "/console/servers/skirmish/one/stop".into(),
+        "/console/servers/start".into(),
+        "/console/builds/skirmish/pull".into(),
+        "/console/builds/skirmish/refresh".into(),
     ] {
         assert_eq!(browser.change(&path, &[("term", "ever")]).await.status, StatusCode::FORBIDDEN, "{path}");
     }

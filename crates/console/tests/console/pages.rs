@@ -7,10 +7,13 @@ use greenroom_protocol::{
     lobby::{LobbyJoin, LobbyPhase},
 };
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 10] = [
     "/console",
     "/console/servers",
     "/console/servers?state=ended",
+    "/console/servers/start",
+    "/console/hosts",
+    "/console/builds",
     "/console/lobbies",
     "/console/players",
     "/console/players?show=banned",

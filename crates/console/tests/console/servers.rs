@@ -91,3 +91,75 @@ async fn a_server_is_seen_read_and_stopped() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_server_is_started_by_its_form() {
+    let installation = Installation::start_with_fleet(fleet(SCRIPT)).await;
+    let mut browser = installation.owner().await;
+    let page = browser.get("/console/servers").await.text;
+    assert!(page.contains("/console/servers/start"), "{page}");
+    let page = browser.get("/console/servers/start?game=skirmish").await.text;
+    assert!(page.contains("name=\"payload\"") && page.contains("placeholder=\"1\""), "{page}");
+
+    for (fields, said) in [
+        (&[("game", "nogame")][..], "There is no such game"),
+        (&[("game", "skirmish"), ("region", "moon")], "There is no region"),
+        (&[("game", "skirmish"), ("version", "-x"), ("title", "kept")], "The version has at most"),
+    ] {
+        let refused = browser.change("/console/servers/start", fields).await;
+        assert!(
+            refused.status.is_client_error() && refused.text.contains(said),
+            "{fields:?}: {}",
+            refused.text
+        );
+        assert_eq!(refused.text.contains("value=\"kept\""), fields.len() == 3, "what was typed stays");
+    }
+
+    let asked = [
+        ("game", "skirmish"),
+        ("title", "Ada's <game>"),
+        ("payload", "three\nlines of\ntext"),
+        ("listed", "yes"),
+        ("version", "1.2.0"),
+    ];
+    let started = browser.change("/console/servers/start", &asked).await;
+    assert_eq!(started.status, StatusCode::SEE_OTHER, "{}", started.text);
+    let id = started.location().strip_prefix("/console/servers/skirmish/").expect("its own page").to_owned();
+    let server = installation.node.servers.snapshot(None).remove(0);
+    assert_eq!(server.id().as_str(), id);
+    assert_eq!((server.birth.title.as_deref(), server.birth.is_listed), (Some("Ada's <game>"), true));
+    assert_eq!(server.birth.version, "1.2.0");
+    let allocation = server.allocation.as_ref().unwrap();
+    assert_eq!(
+        (allocation.payload.as_str(), allocation.by.as_str()),
+        ("three\nlines of\ntext", "admin:root")
+    );
+    let page = browser.get(started.location()).await.text;
+    assert!(page.contains("The game server is yours") && page.contains("in the server browser"), "{page}");
+    let audit = browser.get("/console/audit").await.text;
+    assert!(audit.contains("Started a game server") && audit.contains(&id), "{audit}");
+}
+
+#[tokio::test]
+async fn hosts_and_builds_are_shown() {
+    let installation = Installation::start_with_fleet(fleet(SCRIPT)).await;
+    let mut browser = installation.owner().await;
+    let page = browser.get("/console/hosts").await.text;
+    assert!(page.contains("local") && page.contains("processes") && page.contains(">Up<"), "{page}");
+    let mut hosts = browser.events("/console/live/hosts").await;
+    hosts.fragment_where(|text| text.contains("id=\"host-local\"")).await;
+
+    let page = browser.get("/console/builds").await.text;
+    assert!(page.contains("Looking up the versions of skirmish"), "{page}");
+    assert!(!page.contains("Pull a version"), "processes are not pulled: {page}");
+    let mut builds = browser.events("/console/live/builds/skirmish").await;
+    builds.fragment_where(|text| text.contains("the version is the configuration")).await;
+    let pulled = browser.change("/console/builds/skirmish/pull", &[("version", "1.2.0")]).await;
+    assert_eq!(pulled.status, StatusCode::CONFLICT, "{}", pulled.text);
+    let pulled = browser.change("/console/builds/skirmish/pull", &[("version", "; rm")]).await;
+    assert_eq!(pulled.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", pulled.text);
+    let refreshed = browser.change("/console/builds/skirmish/refresh", &[]).await;
+    assert_eq!(refreshed.location(), "/console/builds?game=skirmish");
+    let mut nowhere = browser.events("/console/live/builds/nogame").await;
+    nowhere.fragment_where(|text| text.contains("There is no such game")).await;
+}

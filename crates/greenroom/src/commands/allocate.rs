@@ -21,7 +21,14 @@ pub(crate) async fn run(server: Server, arguments: Allocate) -> anyhow::Result<(
         Some(text) => Some(text.to_owned()),
         None => None,
     };
-    let body = AllocateRequest { region: arguments.region, payload, ..AllocateRequest::default() };
+    let body = AllocateRequest {
+        region: arguments.region,
+        payload,
+        version: arguments.version,
+        title: arguments.title,
+        listed: arguments.listed,
+        ..AllocateRequest::default()
+    };
     let mut request = greenroom.request(Method::POST, &format!("/v1/games/{game}/servers")).json(&body);
     if let Some(key) = arguments.idempotency_key {
         request = request.header("Idempotency-Key", key);

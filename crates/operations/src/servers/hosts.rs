@@ -8,10 +8,16 @@ use greenroom_protocol::{
     HostId,
     hosting::{HostState, HostView},
 };
+use tokio::sync::watch;
 
 use super::Servers;
 
 impl Servers {
+    /// A counter that changes whenever a host goes or comes back.
+    pub fn host_changes(&self) -> watch::Receiver<u64> {
+        self.0.machines.host_changes()
+    }
+
     /// Every host, by id, with how many servers there are on it.
     pub fn hosts(&self) -> Vec<HostView> {
         let settings = self.0.settings.borrow().clone();
