@@ -13,6 +13,9 @@ const panel = document.querySelector("[data-log]");
 const live = document.querySelector("[data-live]");
 if (live) follow(live, panel && logOf(panel));
 
+// On a phone the sections are a row that is wider than the screen.
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // Choosing shows at once; a text is sent by Enter or the button.
 for (const form of document.querySelectorAll("form[data-filter]")) {
   form.addEventListener("change", (event) => event.target.tagName === "SELECT" && form.requestSubmit());

@@ -1,9 +1,12 @@
 //! The last minutes, a number every few seconds: what the overview's charts are drawn from.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 
 use greenroom_operations::Node;
-use greenroom_protocol::{Timestamp, hosting::ServerState};
+use greenroom_protocol::{ServerId, Timestamp, hosting::ServerState};
 use parking_lot::Mutex;
 use tokio::{
     sync::watch,
@@ -59,12 +62,11 @@ impl Samples {
         let mut ticks = interval(SAMPLE_EVERY);
         // After a stall one sample is enough: the charts have one place for each.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last = node.clock.now();
+        let mut given = HashSet::new();
+        take(node, &mut given);
         loop {
             ticks.tick().await;
-            let sample = take(node, last);
-            last = sample.at;
-            self.push(sample);
+            self.push(take(node, &mut given));
         }
     }
 
@@ -79,8 +81,9 @@ impl Samples {
     }
 }
 
-/// What there is now; `last` is when the sample before was taken.
-fn take(node: &Node, last: Timestamp) -> Sample {
+/// What there is now; `given` are the servers that had been handed out at the sample before, and are
+/// those of this one afterwards. Times would not do: what happened before a sample may be told after it.
+fn take(node: &Node, given: &mut HashSet<ServerId>) -> Sample {
     let hub = node.hub.counts();
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let mut sample = Sample {
@@ -90,6 +93,7 @@ fn take(node: &Node, last: Timestamp) -> Sample {
         lobbies: count(hub.lobbies),
         ..Sample::default()
     };
+    let mut given_now = HashSet::new();
     for server in node.servers.snapshot(None) {
         match server.state {
             ServerState::Starting => sample.starting += 1,
@@ -98,10 +102,12 @@ fn take(node: &Node, last: Timestamp) -> Sample {
             ServerState::Stopping => sample.stopping += 1,
             ServerState::Ended | ServerState::Lost => {}
         }
-        if server.allocated_at.is_some_and(|at| at > last && at <= sample.at) {
-            sample.handed_out += 1;
+        if server.allocated_at.is_some() {
+            sample.handed_out += u32::from(!given.contains(server.id()));
+            given_now.insert(server.id().clone());
         }
     }
+    *given = given_now;
     sample
 }
 
