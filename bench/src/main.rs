@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask bench main-job` builds both and runs this; `bench/README.md` says how to read it.
 
+mod fleet;
 mod fsyncs;
 mod gateway;
 mod load;
@@ -28,6 +29,8 @@ struct Arguments {
 enum Benchmark {
     /// From a start to a running match: what the main job must reach, each figure beside its target.
     MainJob(main_job::Arguments),
+    /// Servers in containers, beside bare calls of the Docker engine for the same container
+    Fleet(fleet::Arguments),
     /// The gateway beside a plain proxy, at 1,000 WebSocket connections
     Gateway(gateway::Arguments),
     /// The game server of `gateway`
@@ -47,6 +50,7 @@ enum Benchmark {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().benchmark {
         Benchmark::MainJob(arguments) => main_job::run(&arguments),
+        Benchmark::Fleet(arguments) => fleet::run(&arguments),
         Benchmark::Gateway(arguments) => gateway::run(&arguments),
         Benchmark::Echo { port } => gateway::echo::run(port),
         Benchmark::PlainProxy { target } => gateway::plain::run(target),

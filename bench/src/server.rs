@@ -51,6 +51,8 @@ pub(crate) enum How<'a> {
     DevAsItComes,
     /// `dev` with a file.
     Dev(&'a Settings),
+    /// `dev` with a file of this text.
+    DevWith(&'a str),
     /// `serve` with a file.
     Serve(&'a Settings),
 }
@@ -117,6 +119,10 @@ impl Bench {
             How::Dev(settings) => {
                 dev(&mut command, data);
                 command.arg("--config").arg(write(&file("toml"), &settings.text())?);
+            }
+            How::DevWith(text) => {
+                dev(&mut command, data);
+                command.arg("--config").arg(write(&file("toml"), text)?);
             }
             How::Serve(settings) => {
                 let listen = free_address()?;

@@ -97,6 +97,17 @@ impl Http {
 
     /// Sends a request and waits for the body of its answer; an answer that is not 2xx is an error.
     pub(crate) fn call(&mut self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let (status, body) = self.ask(method, path, body)?;
+        ensure!(
+            (200..300).contains(&status),
+            "{method} {path} is answered with {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
+        Ok(body)
+    }
+
+    /// Sends a request and waits for its answer: the status and the body.
+    pub(crate) fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
         let mut bytes = Vec::new();
         request(method, path, &self.headers, body, &mut bytes);
         self.stream.write_all(&bytes)?;
@@ -106,14 +117,7 @@ impl Http {
             if let Some(head) = head(&answer)?
                 && answer.len() >= head.whole()
             {
-                let body = answer.split_off(head.body_at);
-                ensure!(
-                    (200..300).contains(&head.status),
-                    "{method} {path} is answered with {}: {}",
-                    head.status,
-                    String::from_utf8_lossy(&body)
-                );
-                return Ok(body);
+                return Ok((head.status, answer.split_off(head.body_at)));
             }
             let read = self.stream.read(&mut scratch)?;
             ensure!(read > 0, "the server closed a connection instead of answering {method} {path}");
