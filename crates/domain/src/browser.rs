@@ -212,33 +212,33 @@ enum Owner<'a> {
 
 /// The servers of the fleet, by what announcements know them by.
 struct Owners<'a> {
-    by_id: HashMap<&'a ServerId, &'a FleetServer>,
-    by_own: HashMap<(IpAddr, u16), &'a FleetServer>,
-    by_place: HashMap<(&'a str, u16), &'a FleetServer>,
-    /// None where several have the port.
-    by_port: HashMap<u16, Option<&'a FleetServer>>,
+    ids: HashMap<&'a ServerId, &'a FleetServer>,
+    own_places: HashMap<(IpAddr, u16), &'a FleetServer>,
+    told_places: HashMap<(&'a str, u16), &'a FleetServer>,
+    /// The only one with the port; none where there are several.
+    ports: HashMap<u16, Option<&'a FleetServer>>,
 }
 
 impl<'a> Owners<'a> {
     fn new(fleet: &'a [FleetServer]) -> Self {
         let mut owners = Self {
-            by_id: HashMap::with_capacity(fleet.len()),
-            by_own: HashMap::new(),
-            by_place: HashMap::new(),
-            by_port: HashMap::new(),
+            ids: HashMap::with_capacity(fleet.len()),
+            own_places: HashMap::new(),
+            told_places: HashMap::new(),
+            ports: HashMap::new(),
         };
         for server in fleet {
-            owners.by_id.insert(&server.id, server);
+            owners.ids.insert(&server.id, server);
             let Some(port) = server.port else { continue };
             if let Some(own) = server.own_address.filter(|own| !own.is_loopback()) {
                 for port in [port, server.inner_port.unwrap_or(port)] {
-                    owners.by_own.insert((own.to_canonical(), port), server);
+                    owners.own_places.insert((own.to_canonical(), port), server);
                 }
             }
             // Behind a proxy many have the same port, and none of them is what players are told.
             if server.path.is_none() {
-                owners.by_place.insert((&server.address, port), server);
-                owners.by_port.entry(port).and_modify(|only| *only = None).or_insert(Some(server));
+                owners.told_places.insert((&server.address, port), server);
+                owners.ports.entry(port).and_modify(|only| *only = None).or_insert(Some(server));
             }
         }
         owners
@@ -246,11 +246,11 @@ impl<'a> Owners<'a> {
 
     fn of(&self, said: &Announced, shown: &str) -> Owner<'a> {
         if let Some(id) = &said.server {
-            return self.by_id.get(id).map_or(Owner::Gone, |server| Owner::Fleet(server));
+            return self.ids.get(id).map_or(Owner::Gone, |server| Owner::Fleet(server));
         }
-        let by_own = self.by_own.get(&(said.address, said.port));
-        let known = by_own.or_else(|| self.by_place.get(&(shown, said.port))).copied();
-        let only = || self.by_port.get(&said.port).copied().flatten().filter(|_| is_private(said.address));
+        let own = self.own_places.get(&(said.address, said.port));
+        let known = own.or_else(|| self.told_places.get(&(shown, said.port))).copied();
+        let only = || self.ports.get(&said.port).copied().flatten().filter(|_| is_private(said.address));
         known.or_else(only).map_or(Owner::None, Owner::Fleet)
     }
 }

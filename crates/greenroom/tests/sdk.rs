@@ -3,11 +3,16 @@
 
 use greenroom_client::{
     ClientError,
+    listing::Listing,
     player::{Player, PlayerSocket},
-    protocol::lobby::{ClientMessage, LobbyCreate, LobbyJoin},
+    protocol::{
+        GameId, RegionId,
+        browser::{Announcement, BrowserFilter, BrowserNews, BrowserSort, PlayersReport},
+        lobby::{ClientMessage, LobbyCreate, LobbyJoin},
+    },
     ticket::TicketKeys,
 };
-use greenroom_test_support::greenroom::Installation;
+use greenroom_test_support::greenroom::{GAME, Installation};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_greenroom");
 
@@ -58,6 +63,48 @@ async fn two_players_meet_and_are_given_tickets_that_hold() {
         let claims = keys.verify(&started.ticket.unwrap(), started.started_at).unwrap();
         assert_eq!((claims.player, claims.match_id), (player.me().await.unwrap().id, Some(started.match_id)));
     }
+}
+
+#[tokio::test]
+async fn a_server_lists_itself_and_players_find_it() {
+    let installation = installation();
+    let running = installation.dev().await;
+    let game = GameId::new(GAME).unwrap();
+    let ann = Player::sign_in(&running.url, "Ann").await.unwrap();
+    let mut socket = ann.connect().await.unwrap();
+    let filter = BrowserFilter {
+        text: Some("ANN".into()),
+        not_full: true,
+        sort: Some(BrowserSort::Latency),
+        latencies: [(RegionId::new("eu").unwrap(), 30)].into(),
+        limit: Some(5),
+        ..BrowserFilter::default()
+    };
+    socket.send(&ClientMessage::BrowserWatch(filter.clone())).await.unwrap();
+    assert_eq!(socket.browser().await.unwrap(), BrowserNews::default());
+    let announcement = Announcement {
+        name: "Ann's game".into(),
+        port: 7003,
+        players: 1,
+        players_max: Some(2),
+        region: Some(RegionId::new("eu").unwrap()),
+        ..Announcement::default()
+    };
+    let mut listing = Listing::open(&running.url, None, &announcement).await.unwrap();
+    let news = socket.browser().await.unwrap();
+    let page = ann.browser(&game, &filter, None).await.unwrap();
+    assert_eq!((page.total, &page.servers), (1, &news.servers));
+    assert_eq!((page.servers[0].name.as_str(), page.servers[0].players_max), ("Ann's game", Some(2)));
+    listing.report(&PlayersReport { players: 2, players_max: None }).await.unwrap();
+    assert_eq!(socket.browser().await.unwrap().total, 0, "a full one is not looked for");
+    listing.report(&PlayersReport { players: 0, players_max: None }).await.unwrap();
+    assert_eq!(socket.browser().await.unwrap().servers[0].players, 0);
+    drop(listing);
+    assert_eq!(socket.browser().await.unwrap().total, 0);
+    let nameless = Announcement { name: " ".into(), ..announcement };
+    let mut listing = Listing::open(&running.url, None, &nameless).await.unwrap();
+    assert!(listing.keep().await.to_string().contains("`name`"));
+    assert!(Listing::open(&running.url, Some("gs_no_one"), &nameless).await.is_err());
 }
 
 #[tokio::test]

@@ -298,12 +298,12 @@ pub(crate) async fn logs(
 /// A server among the games that the caller may host. One of another studio is not there for it.
 async fn find(api: &Api, caller: &Caller, id: &ServerId) -> ApiResult<ServerView> {
     let settings = std::sync::Arc::clone(&api.node.settings.borrow());
-    let hosted = |game: &&GameSettings| caller.must_host(game).is_ok();
-    if !settings.games.values().any(|game| hosted(&game)) {
+    let hosted = |game: &GameSettings| caller.must_host(game).is_ok();
+    if !settings.games.values().any(hosted) {
         return Err(ApiError::forbidden("The credentials have no right to any game's servers."));
     }
     let server = api.node.servers.find(id).await?;
-    let is_seen = settings.games.get(&server.game).filter(hosted).is_some();
+    let is_seen = settings.games.get(&server.game).is_some_and(hosted);
     if is_seen { Ok(server) } else { Err(ServerError::NotFound.into()) }
 }
 

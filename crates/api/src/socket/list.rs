@@ -57,12 +57,16 @@ pub(crate) fn open(api: Api, announcer: Announcer, upgrade: Upgrade) -> ApiResul
         upgrade.map_err(|_| ApiError::bad_request("This is a WebSocket: ask for an upgrade, version 13."))?;
     // Taken before the upgrade: no moment passes in which the socket is counted by nobody.
     let permit = std::sync::Arc::clone(&api.limits.list_sockets_total).try_acquire_owned().ok();
-    let place = api.limits.list_sockets.take(&announcer.client.limited_as());
-    let is_exempt = announcer.server.is_some();
-    let refused = match (&permit, &place) {
-        (None, _) => Some((TRY_AGAIN_LATER, "too many game servers are listed; try again later")),
-        (_, None) if !is_exempt => Some((POLICY, "too many game servers of your address are listed")),
-        _ => None,
+    // A server of the fleet is bounded by how many of them may run.
+    let is_counted = announcer.server.is_none();
+    let address = announcer.client.limited_as();
+    let place = is_counted.then(|| api.limits.list_sockets.take(&address)).flatten();
+    let refused = if permit.is_none() {
+        Some((TRY_AGAIN_LATER, "too many game servers are listed; try again later"))
+    } else if is_counted && place.is_none() {
+        Some((POLICY, "too many game servers of your address are listed"))
+    } else {
+        None
     };
     let held = Held {
         _token: api.tracker.token(),
@@ -211,10 +215,9 @@ impl Visit {
 async fn first_message(socket: &mut WebSocket) -> Result<Message, Ending> {
     loop {
         match socket.recv().await {
-            None => return Err(Ending::Gone),
+            None | Some(Ok(Message::Close(_))) => return Err(Ending::Gone),
             Some(Err(error)) => return Err(broken(error)),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Close(_))) => return Err(Ending::Gone),
             Some(Ok(message)) => return Ok(message),
         }
     }

@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use greenroom_api::{ProxyHeader, Rate, TrustedProxies};
-use greenroom_protocol::browser::{Announcement, BrowserPage};
+use greenroom_operations::servers::AllocateRequest;
+use greenroom_protocol::{
+    RegionId,
+    browser::{Announcement, BrowserPage},
+};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -57,10 +61,7 @@ async fn until(world: &World, is: impl Fn(&[Value]) -> bool) -> Vec<Value> {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    match timeout(PATIENCE, look).await {
-        Ok(list) => list,
-        Err(_) => panic!("the list stays {:?}", list(world).await),
-    }
+    timeout(PATIENCE, look).await.expect("the list becomes what it should be")
 }
 
 /// Nothing more is on its way into the list: a server that was announced after it is in it.
@@ -405,7 +406,7 @@ async fn a_server_of_the_fleet_is_one_entry_however_it_announces_itself() {
     let page: BrowserPage =
         world.get("/v1/games/skirmish/browser").send().await.unwrap().json().await.unwrap();
     assert_eq!((page.servers.len(), page.servers[0].id.as_str()), (1, id.as_str()));
-    assert_eq!(page.servers[0].region.as_ref().map(|region| region.as_str()), Some("eu"));
+    assert_eq!(page.servers[0].region.as_ref().map(RegionId::as_str), Some("eu"));
     // Who is told to stop is no place to go to, whatever its sockets still say.
     let stop = world.request(reqwest::Method::DELETE, &format!("/v1/servers/{id}"));
     assert_eq!(read(stop.header("x-api-key", world.hosting_key().await)).await.0, 202);
@@ -419,6 +420,41 @@ async fn a_server_of_the_fleet_is_one_entry_however_it_announces_itself() {
     for bad in ["Bearer gs_no_one", "Bearer nonsense"] {
         assert!(connect_async(request(&world, &[("authorization", bad)])).await.is_err(), "{bad}");
     }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_listed_server_of_the_fleet_needs_no_socket() {
+    let world = world().await;
+    let ask = |title: &str, listed: bool| AllocateRequest {
+        game: game("skirmish"),
+        region: Some("us".into()),
+        title: Some(title.into()),
+        listed,
+        version: None,
+        payload: None,
+        idempotency: None,
+        match_id: None,
+        caller: "test".into(),
+        timeout: None,
+    };
+    world.node.servers.allocate(ask("nobody's business", false)).await.unwrap();
+    let server = world.node.servers.allocate(ask("Ann's Game", true)).await.unwrap().server;
+    let port = server.port.unwrap();
+    let entry = |players: u32| {
+        json!({
+            "name": "Ann's Game", "ip": PUBLIC, "tls": false, "port": port, "official": true, "players": players
+        })
+    };
+    assert_eq!(until(&world, |list| list.len() == 1).await[0], entry(0));
+    // When it also opens the socket, under whatever name, it is one entry.
+    let socket = announced(&world, &[], json!({ "name": "other", "port": port, "players": 4 })).await;
+    assert_eq!(until(&world, |list| list[0]["players"] == 4).await, [entry(4)]);
+    // Without the socket it is listed still; only nobody says any more how many play.
+    socket.close().await;
+    assert_eq!(until(&world, |list| list[0]["players"] == 0).await, [entry(0)]);
+    world.node.servers.stop(&game("skirmish"), &server.id).await.unwrap();
+    until(&world, <[Value]>::is_empty).await;
     world.end().await;
 }
 

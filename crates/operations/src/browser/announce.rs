@@ -187,7 +187,9 @@ impl Own {
     fn renew(&mut self) {
         let ids: Vec<_> =
             self.announced.iter().map(|(id, (game, _))| (game.clone(), Arc::clone(id))).collect();
-        ids.iter().for_each(|(game, id)| self.is_due(game, id));
+        for (game, id) in &ids {
+            self.is_due(game, id);
+        }
     }
 }
 
