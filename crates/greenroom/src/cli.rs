@@ -126,8 +126,12 @@ pub struct Dev {
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
     /// The configuration file
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "from_env", conflicts_with = "from_env")]
+    pub config: Option<PathBuf>,
+    /// Takes the place of a manager of game servers: reads DOCKER_USER, DOCKER_REPO and the other names of its
+    /// environment instead of a file; `config from-env` prints the file that they amount to
+    #[arg(long)]
+    pub from_env: bool,
 }
 
 /// `config`
@@ -141,6 +145,8 @@ pub enum ConfigCommand {
     },
     /// Prints a configuration with every setting, its meaning and its default
     Example,
+    /// Prints the configuration that the environment of a manager of game servers amounts to
+    FromEnv,
 }
 
 /// Which Greenroom a command talks to, and as whom.

@@ -81,7 +81,11 @@ pub struct Engines {
 
 /// `serve`: runs until it is asked to stop, and leaves the game servers running.
 pub async fn run(arguments: cli::Serve) -> anyhow::Result<()> {
-    let config = Config::load(Some(&arguments.config), &Environment::of_process())?;
+    let environment = Environment::of_process();
+    let config = match &arguments.config {
+        Some(path) => Config::load(Some(path), &environment)?,
+        None => Config::from_env(&environment)?,
+    };
     let greenroom = Greenroom::start(config).await?;
     let admin_token = &greenroom.node().admin_token;
     if admin_token.is_new {

@@ -4,6 +4,7 @@
 mod check;
 pub mod document;
 pub mod environment;
+pub mod from_env;
 #[doc(hidden)]
 pub mod reader;
 pub mod secret;
@@ -12,7 +13,7 @@ pub mod sections;
 mod tests;
 pub mod value;
 
-use std::{fmt, fs, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::Path};
 
 use greenroom_domain::settings::Settings;
 use secrecy::SecretString;
@@ -82,13 +83,29 @@ impl Config {
         }
     }
 
+    /// Reads what the names of `environment` that other managers of game servers have amount to, with
+    /// its overrides.
+    pub fn from_env(environment: &Environment) -> Result<Self, ConfigErrors> {
+        let made = from_env::from_env(environment)?;
+        Self::read(&made.text, "the environment", environment, made.origins)
+    }
+
     /// Reads `text`, which stands in `source`, with the overrides of `environment`.
     pub fn parse(text: &str, source: &str, environment: &Environment) -> Result<Self, ConfigErrors> {
+        Self::read(text, source, environment, BTreeMap::new())
+    }
+
+    fn read(
+        text: &str,
+        source: &str,
+        environment: &Environment,
+        mut origins: BTreeMap<String, String>,
+    ) -> Result<Self, ConfigErrors> {
         let fail = |errors| ConfigErrors { source: source.to_owned(), errors };
         let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
             fail(vec![ConfigError { path: String::new(), sentence: syntax_error(text, &error) }])
         })?;
-        let origins = environment.apply(&mut table);
+        origins.extend(environment.apply(&mut table));
         let mut context = Context { errors: Vec::new(), environment: environment.clone(), origins };
         if let Some(secret) = environment.get(JWT_SECRET).filter(|secret| !secret.is_empty()) {
             let auth = table.entry("auth").or_insert_with(|| Value::Table(Table::new()));

@@ -106,7 +106,7 @@ fn all_errors_are_told_at_once_each_with_its_path() {
             r#"games.skirmish.lobby.grace: "30" has no unit: write "30s" for seconds; expected a duration, such as "500ms", "30s", "4h" or "30d""#,
             r#"games.skirmish.fleet.command: it is a text; expected a list of texts, such as ["a", "b"]"#,
             r#"games.skirmish.fleet.ready: "sdk" is not there yet: this version has no endpoint for game servers' SDKs. Most servers are ready when they listen: write "listening"; expected "listening", "log:<regular expression>", "after:<duration>" or "health""#,
-            r#"games.skirmish.fleet.ports[0].protocol: it is missing; expected "tcp", "udp" or "tcp+udp""#,
+            r#"games.skirmish.fleet.ports[0].protocol: it is missing; expected "tcp", "udp", "tcp+udp" or "tcp|udp""#,
             "games.skirmish.fleet.ports[1]: it is a whole number; expected a table",
             "dafault_game: there is no such setting; did you mean `default_game`?",
         ]
