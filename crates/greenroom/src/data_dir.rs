@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The file that names the installation.
+const INSTALLATION: &str = "installation";
 /// The lock's file; in it stands the process that holds it.
 const LOCK: &str = "greenroom.lock";
 /// Written and removed at every start, to learn at once whether the folder takes writes.
@@ -92,6 +94,29 @@ impl DataDir {
     /// The file of the records.
     pub fn storage_file(&self) -> PathBuf {
         self.path.join("storage.sqlite")
+    }
+
+    /// The folder with a folder for each Docker engine.
+    pub fn containers_dir(&self) -> PathBuf {
+        self.path.join("containers")
+    }
+
+    /// The folder with a folder for each other host that game servers are asked for.
+    pub fn hosting_api_dir(&self) -> PathBuf {
+        self.path.join("hosting-api")
+    }
+
+    /// What tells this installation from any other, for good: made at the first call.
+    pub fn installation(&self) -> io::Result<String> {
+        let path = self.path.join(INSTALLATION);
+        match fs::read_to_string(&path) {
+            Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let id = format!("{:016x}", rand::random::<u64>());
+        write_private(&path, format!("{id}\n").as_bytes())?;
+        Ok(id)
     }
 
     /// The folder with a folder for each game server.

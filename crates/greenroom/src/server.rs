@@ -13,7 +13,7 @@ use greenroom_api::Tls;
 use greenroom_directory::{Directory, DirectoryConfig};
 use greenroom_domain::settings::Settings;
 use greenroom_event_log::{EventLog, EventLogConfig};
-use greenroom_fleet::{ProcessConfig, Provider, ProviderConfig, images::Images};
+use greenroom_fleet::{ProcessConfig, Provider, ProviderConfig, docker, images::Images};
 use greenroom_operations::{Node, NodeDeps, SteadyClock};
 use greenroom_protocol::GameId;
 use greenroom_storage::{Storage, StorageConfig};
@@ -77,6 +77,8 @@ pub struct Engines {
     pub storage: Storage,
     /// What starts game servers.
     pub provider: Provider,
+    /// Where images of game servers come from.
+    pub images: Images,
 }
 
 /// `serve`: runs until it is asked to stop, and leaves the game servers running.
@@ -109,7 +111,7 @@ impl Greenroom {
         let listener = listen(config.root.listen)?;
         let address = listener.local_addr()?;
         let (settings, settings_watch) = watch::channel(Arc::new(config.settings(address)));
-        let engines = Engines::open(&data).await?;
+        let engines = Engines::open(&config, &data).await?;
         let node = start_node(&config, &engines, settings_watch).await?;
 
         let (ready, ready_watch) = watch::channel(false);
@@ -182,17 +184,23 @@ impl Greenroom {
 }
 
 impl Engines {
-    async fn open(data: &DataDir) -> anyhow::Result<Self> {
+    async fn open(config: &Config, data: &DataDir) -> anyhow::Result<Self> {
         let directory = Directory::open(DirectoryConfig::Embedded { path: data.directory_file() }).await?;
         let event_log = EventLog::open(EventLogConfig::Embedded { path: data.event_log_file() }).await?;
         let storage = Storage::open(StorageConfig::Embedded { path: data.storage_file() })?;
-        let provider = Provider::open(ProviderConfig::processes(ProcessConfig {
+        let process = ProcessConfig {
             servers_dir: data.servers_dir(),
             greenroom: own_path()?,
             supervise_args: vec!["supervise".into()],
-        }))
-        .await?;
-        Ok(Self { directory, event_log, storage, provider })
+        };
+        let installation = data.installation().context("the installation's name cannot be kept")?;
+        let docker = config.docker_engines(&installation, &data.containers_dir());
+        let hosting_api = config.hosting_api_engines(&data.hosting_api_dir());
+        let images = docker.iter().map(|docker| (docker.host.clone(), docker.endpoint.clone()));
+        let images = images.map(|(host, endpoint)| docker::Connection::new(host, endpoint)).collect();
+        let provider = Provider::open(ProviderConfig { process, docker, hosting_api }).await?;
+        let images = Images::open(outside::images_config(config, images))?;
+        Ok(Self { directory, event_log, storage, provider, images })
     }
 
     async fn close(self) {
@@ -215,7 +223,7 @@ async fn start_node(
         log: engines.event_log.clone(),
         storage: engines.storage.clone(),
         provider: engines.provider.clone(),
-        images: Images::open(outside::images_config(config, Vec::new()))?,
+        images: engines.images.clone(),
         settings,
         auth: outside::auth_settings(config),
         access_key,

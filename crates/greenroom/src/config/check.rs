@@ -26,7 +26,12 @@ use super::{
 
 mod connection;
 mod container;
+mod hosting_api;
+mod hosts;
 mod images;
+
+pub(super) use hosting_api::engines as hosting_api_engines;
+pub(super) use hosts::engines as docker_engines;
 
 /// Most members that a lobby may be set to have.
 const LOBBY_MEMBERS_MAX: u32 = 1000;
@@ -59,6 +64,7 @@ pub(super) fn check(context: &mut Context, root: &Root) {
             context.error(join("tls", key), sentence);
         }
     }
+    hosts::check(context, root);
     auth(context, &root.auth);
     at_least(context, "console.session_ttl", root.console.session_ttl, Duration::from_mins(1));
     limits(context, &root.limits);
@@ -117,14 +123,14 @@ pub(super) fn settings(root: &Root, listen: SocketAddr) -> Settings {
                 grace: game.lobby.grace,
                 match_max: game.lobby.match_max,
             },
-            fleet: game.fleet.as_ref().map(fleet_settings),
+            fleet: game.fleet.as_ref().map(|fleet| fleet_settings(id, fleet)),
         };
         (id.clone(), settings)
     });
     Settings {
         studios: studios.collect(),
         games: games.collect(),
-        hosts: BTreeMap::new(),
+        hosts: hosts::settings(root),
         default_game: root.default_game.clone(),
         public_address: root.public_address.clone(),
         internal_url: root.internal_url.clone().unwrap_or_else(|| own_url(root, listen)),
@@ -153,9 +159,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn fleet_settings(fleet: &Fleet) -> FleetSettings {
+fn fleet_settings(game: &GameId, fleet: &Fleet) -> FleetSettings {
     FleetSettings {
-        provider: container::provider(fleet),
+        provider: hosting_api::settings(game, fleet).unwrap_or_else(|| container::provider(fleet)),
         connection: connection::settings(fleet),
         command: fleet.command.clone(),
         environment: fleet.environment.clone(),
@@ -317,10 +323,14 @@ fn lobby(context: &mut Context, path: &str, lobby: &Lobby) {
 }
 
 fn fleet(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {
-    commands(context, path, fleet);
+    if fleet.provider != ProviderKind::HostingApi {
+        commands(context, path, fleet);
+        ports(context, path, fleet, root);
+    }
     connection::check(context, path, fleet);
     container::check(context, path, fleet);
-    ports(context, path, fleet, root);
+    hosting_api::check(context, path, fleet);
+    hosts::check_regions(context, path, fleet, root);
     pool(context, path, fleet);
     between(context, &join(path, "running_max"), fleet.running_max, 1..=SERVERS_RUNNING_MAX);
     between(context, &join(path, "start_tries_max"), fleet.start_tries_max, 1..=20);

@@ -16,6 +16,7 @@ pub mod value;
 use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::Path};
 
 use greenroom_domain::settings::Settings;
+use greenroom_fleet::{DockerConfig, HostingApiConfig};
 use secrecy::SecretString;
 use toml::{Table, Value};
 
@@ -131,6 +132,17 @@ impl Config {
     /// Where Greenroom is for a program on this machine, when it listens at `listen`.
     pub fn url(&self, listen: SocketAddr) -> String {
         check::own_url(&self.root, listen)
+    }
+
+    /// The Docker engines of the hosts, for the installation of this name; what is known of their
+    /// containers is kept in `folder`.
+    pub fn docker_engines(&self, installation: &str, folder: &Path) -> Vec<DockerConfig> {
+        check::docker_engines(&self.root, installation, folder)
+    }
+
+    /// The other hosts that game servers are asked for; what is known of these is kept in `folder`.
+    pub fn hosting_api_engines(&self, folder: &Path) -> Vec<HostingApiConfig> {
+        check::hosting_api_engines(&self.root, folder)
     }
 
     /// The key that signs access tokens, if the operator has set one.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::Pat
 
 use greenroom_api::{Network, ProxyHeader};
 use greenroom_domain::settings::{ContainerNetwork, PortProtocol, Readiness, VersionSource, WarmPayload};
-use greenroom_protocol::{GameId, RegionId, StudioId};
+use greenroom_protocol::{GameId, HostId, RegionId, StudioId};
 
 use super::{
     reader::section_of,
@@ -42,6 +42,7 @@ section_of! {
         registries: BTreeMap<String, Registry>;
         gateway: GatewayLimits;
         traefik: TraefikAccess;
+        hosts: BTreeMap<HostId, Host>;
         studios: BTreeMap<StudioId, Studio>;
         games: BTreeMap<GameId, Game>;
     }
@@ -217,6 +218,22 @@ section_of! {
 }
 
 section_of! {
+    /// A Docker engine that game servers run on, under a name of its own. Without any, the engine of this
+    /// machine serves where a game's servers are containers, as the host "docker" in the first region.
+    Host {
+        /// Where it listens: "unix:///var/run/docker.sock" or "tcp://192.0.2.10:2375". Over TCP whoever reaches
+        /// it rules its machine: let it be a private network's address.
+        docker: String = required;
+        /// Where it stands: what the `regions` of games name.
+        region: RegionId = "local";
+        /// Most game servers on it at once, of all games, starting and stopping ones included.
+        servers_max: u32 = 100;
+        /// The address that players reach its servers at. Unset: the one of the installation.
+        public_address: Option<String> = none;
+    }
+}
+
+section_of! {
     /// A studio: owns games, has limits, is isolated from every other studio.
     Studio {
         /// Most game servers of all its games at once.
@@ -266,7 +283,8 @@ section_of! {
 section_of! {
     /// The game's dedicated servers. Left out: it has none.
     Fleet {
-        /// What starts them: "process" on this machine, "docker" as containers of Docker engines.
+        /// What starts them: "process" on this machine, "docker" as containers of Docker engines, "hosting-api"
+        /// another host that is asked for each.
         provider: ProviderKind = "process";
         /// How players reach them: "ports" at the host's address and a port of their own, "traefik" through a
         /// Traefik that is told of each, "gateway" through Greenroom itself. With the latter two each server has a
@@ -319,6 +337,7 @@ section_of! {
     }
     below {
         container: Option<Container>;
+        hosting_api: Option<HostingApi>;
         traefik: Option<Traefik>;
         gateway: Option<Gateway>;
         ports: Vec<Port>;
@@ -363,6 +382,23 @@ section_of! {
         target: String = required;
         /// Whether it can only be read.
         read_only: bool = true;
+    }
+}
+
+section_of! {
+    /// Another host that servers are asked for, by `POST /v1/games/GAME/servers`: a Greenroom, or any that
+    /// speaks the same. Only with `provider = "hosting-api"`.
+    HostingApi {
+        /// Where it is, such as "https://host.example".
+        url: String = required;
+        /// The game's id there.
+        game: String = required;
+        /// How long a server counts as running whose host cannot tell when it ends. Not for a Greenroom, which can.
+        lifetime: Duration = "4h";
+    }
+    secrets {
+        /// The key that it gave out, with the permission to host.
+        key;
     }
 }
 

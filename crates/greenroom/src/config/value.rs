@@ -7,7 +7,7 @@ use std::{
 
 use greenroom_api::{Network, ProxyHeader};
 use greenroom_domain::settings::{ContainerNetwork, PortProtocol, Readiness, VersionSource, WarmPayload};
-use greenroom_protocol::{GameId, RegionId, StudioId};
+use greenroom_protocol::{GameId, HostId, RegionId, StudioId};
 use toml::Value;
 
 /// A single setting: how it is written, and how that is read.
@@ -45,6 +45,8 @@ pub enum ProviderKind {
     Process,
     /// Containers of Docker engines.
     Docker,
+    /// Servers of another host.
+    HostingApi,
 }
 
 /// How players reach a game's servers.
@@ -152,6 +154,7 @@ texts! {
     StudioId: "an id: 1 to 128 characters out of A-Z, a-z, 0-9, _ and -", |text| Self::new(text).map_err(|_| NOT_ONE.into());
     GameId: "an id: 1 to 128 characters out of A-Z, a-z, 0-9, _ and -", |text| Self::new(text).map_err(|_| NOT_ONE.into());
     RegionId: "an id: 1 to 128 characters out of A-Z, a-z, 0-9, _ and -", |text| Self::new(text).map_err(|_| NOT_ONE.into());
+    HostId: "an id: 1 to 128 characters out of A-Z, a-z, 0-9, _ and -", |text| Self::new(text).map_err(|_| NOT_ONE.into());
     RangeInclusive<u16>: "a range of ports, such as \"7000-7999\"", port_range;
     Network: "an IP address or a network, such as \"10.0.0.0/8\"", |text| text.parse().map_err(|_| NOT_ONE.into());
     ProxyHeader: "\"x-forwarded-for\" or \"x-real-ip\"", |text| {
@@ -163,10 +166,11 @@ texts! {
             Err("is no header that is known".into())
         }
     };
-    ProviderKind: "\"process\" or \"docker\"", |text| match text {
+    ProviderKind: "\"process\", \"docker\" or \"hosting-api\"", |text| match text {
         "process" => Ok(Self::Process),
         "docker" => Ok(Self::Docker),
-        "agones" => Err("is not there yet: this version starts processes and containers only".into()),
+        "hosting-api" => Ok(Self::HostingApi),
+        "agones" => Err("is not there yet: this version starts processes and containers, and asks other hosts".into()),
         _ => Err("is no provider".into()),
     };
     ConnectionKind: "\"ports\", \"traefik\" or \"gateway\"", |text| match text {

@@ -41,7 +41,7 @@ fn shown(host: HostStatus, settings: &Settings, counts: &HashMap<HostId, u32>) -
         since: host.since,
         reason,
         engine_version: host.engine_version,
-        servers_max: set.map(|set| set.servers_max),
+        servers_max: set.map(|set| set.servers_max).filter(|max| *max < u32::MAX),
         address: address.unwrap_or_else(|| settings.public_address.clone()),
         id: host.id,
     }

@@ -26,7 +26,9 @@ pub(super) fn provider(fleet: &Fleet) -> ProviderSettings {
     match (fleet.provider, &fleet.container) {
         (ProviderKind::Docker, Some(container)) => ProviderSettings::Docker(Box::new(settings(container))),
         // The one without the other does not pass the check.
-        (ProviderKind::Process | ProviderKind::Docker, _) => ProviderSettings::Process,
+        (ProviderKind::Process | ProviderKind::Docker | ProviderKind::HostingApi, _) => {
+            ProviderSettings::Process
+        }
     }
 }
 
@@ -59,6 +61,8 @@ pub(super) fn check(context: &mut Context, path: &str, fleet: &Fleet) {
             }
             processes_alone(context, path, fleet);
         }
+        // What goes with that is told beside it.
+        (ProviderKind::HostingApi, _) => {}
         (ProviderKind::Docker, None) => {
             let sentence = "it is missing, and the provider is \"docker\"; expected at least an image, such as \
                             container = { image = \"ghcr.io/studio/game\" }";
