@@ -217,7 +217,7 @@ impl Client {
             StatusCode::BAD_REQUEST if problem.code == "unknown_region" => {
                 Refusal::ForGood(format!("the region \"{region}\" is unknown there{said}"))
             }
-            StatusCode::TOO_MANY_REQUESTS if after.is_none() => {
+            StatusCode::TOO_MANY_REQUESTS if after.is_none() || problem.code == "limit_reached" => {
                 Refusal::ForGood(format!("as many servers run there as may{said}"))
             }
             StatusCode::TOO_MANY_REQUESTS => {
