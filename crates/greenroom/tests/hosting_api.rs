@@ -1,5 +1,4 @@
 //! A Greenroom that asks another one for game servers.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::Duration;
 
@@ -73,7 +72,8 @@ async fn a_server_is_given_logged_found_after_a_restart_and_stopped() {
     let mut running = near.serve().await;
     running.server_in(&id, "allocated").await;
     let hosts = running.get("/v1/hosts").await;
-    let far_host = hosts.body["hosts"].as_array().unwrap().iter().find(|host| host["provider"] == "hosting-api");
+    let far_host =
+        hosts.body["hosts"].as_array().unwrap().iter().find(|host| host["provider"] == "hosting-api");
     assert_eq!(far_host.unwrap()["state"], "up", "{hosts:?}");
     assert_eq!(far_host.unwrap()["servers"], 1, "{hosts:?}");
     assert_eq!(there.servers().await.len(), 1);

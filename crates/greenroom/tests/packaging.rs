@@ -1,5 +1,4 @@
 //! What `packaging/` holds: read, and where there is an engine, built and started.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
     env, fs,

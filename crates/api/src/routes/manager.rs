@@ -66,16 +66,13 @@ pub(crate) async fn request(
     Body(body): Body,
 ) -> ApiResult<(StatusCode, Json<ServerAnswer>)> {
     let settings = game.settings()?;
-    let caller = match &key {
-        Some(caller) => {
-            caller.must_host(settings)?;
-            api.limits.allocate.check(&caller.name)?;
-            caller.name.to_string()
-        }
-        None => {
-            api.limits.allocate_public.check(&client.limited_as())?;
-            format!("address:{}", client.address)
-        }
+    let caller = if let Some(caller) = &key {
+        caller.must_host(settings)?;
+        api.limits.allocate.check(&caller.name)?;
+        caller.name.to_string()
+    } else {
+        api.limits.allocate_public.check(&client.limited_as())?;
+        format!("address:{}", client.address)
     };
     let asked =
         ServerRequest::parse(&body).map_err(|error| ApiError::new(ErrorCode::Invalid, error.to_string()))?;

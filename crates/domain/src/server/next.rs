@@ -47,7 +47,8 @@ impl Server {
                 Some(due) if !is_due(due, now) => Step::Wait(Some(due)),
                 Some(_) | None => Step::Start,
             },
-            (ServerState::Starting, Seen::Starting) => Step::Wait(None),
+            (ServerState::Starting, Seen::Starting)
+            | (ServerState::Starting | ServerState::Stopping, Seen::Unreachable) => Step::Wait(None),
             (ServerState::Starting, Seen::Ready) => self.ready(now),
             (ServerState::Starting, Seen::Ended(exit)) => {
                 Step::Commit(Box::new(self.start_failed(exit.clone(), tries_max, now)))
@@ -68,7 +69,6 @@ impl Server {
                     now,
                 )
             }
-            (ServerState::Starting | ServerState::Stopping, Seen::Unreachable) => Step::Wait(None),
             (ServerState::Ready | ServerState::Allocated, Seen::Unreachable) => self.settle_history(),
             (ServerState::Ended | ServerState::Lost, _) => Step::Finish,
         }

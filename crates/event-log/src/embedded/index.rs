@@ -30,10 +30,11 @@ impl Shared {
                 Ok(true)
             })
         };
-        self.submit(work, move |result| match result {
-            Ok(true) => finished.publish_indexed(batch + 1),
-            // Deleted: nothing will look at it any more. Failed: it is tried again.
-            Ok(false) | Err(()) => {}
+        self.submit(work, move |result| {
+            // Deleted, nothing will look at it any more; failed, it is tried again.
+            if let Ok(true) = result {
+                finished.publish_indexed(batch + 1);
+            }
         })
         .await
     }

@@ -30,17 +30,25 @@ pub(super) struct Marks<'a> {
     pub(super) host: &'a str,
 }
 
+/// Of what a container is made.
+#[derive(Clone, Copy)]
+pub(super) struct Make<'a> {
+    pub(super) image: &'a str,
+    pub(super) settings: &'a ContainerSettings,
+    /// Further labels.
+    pub(super) labels: &'a super::Labels,
+}
+
 /// What the engine is asked to make.
 pub(super) fn body(
     spec: &StartSpec,
-    image: &str,
-    settings: &ContainerSettings,
-    further_labels: &super::Labels,
+    of: &Make<'_>,
     marks: &Marks<'_>,
     record: &Record,
     folder: &RecordFolder,
     launch: Launch,
 ) -> Result<ContainerCreateBody, StartError> {
+    let Make { image, settings, labels: further_labels } = *of;
     if launch.argv.iter().any(|argument| argument.contains('\0')) {
         return Err(StartError::Spawn("an argument of the command has a zero byte in it".into()));
     }

@@ -75,13 +75,15 @@ impl Life {
     /// Follows it to its end, or until the engine closes.
     pub(super) async fn run(mut self, seen: Option<Running>, mut commands: mpsc::Receiver<Duration>) {
         let host = Arc::clone(&self.host);
-        let first = match seen {
-            Some(running) => Some(running),
-            None => tokio::select! {
+        let first = if seen.is_some() {
+            seen
+        } else {
+            // Closing first: what becomes of it is seen after the next start.
+            tokio::select! {
                 biased;
                 () = host.cancel.cancelled() => return,
                 first = self.first_sight() => first,
-            },
+            }
         };
         let Some(first) = first else { return };
         self.note(&first);
@@ -138,9 +140,8 @@ impl Life {
             match self.host.inspect(&self.id, self.record.host_network).await {
                 Ok(Seen::Running(running)) => return Some(running),
                 // It was started: what the engine says of one that it could not, it has not.
-                Ok(Seen::Created) => self.finish(None).await,
+                Ok(Seen::Created | Seen::Gone) => self.finish(None).await,
                 Ok(Seen::Ended(end)) => self.finish(Some(end)).await,
-                Ok(Seen::Gone) => self.finish(None).await,
                 Err(error) => {
                     tracing::debug!(server = %self.id, %error, "a container cannot be asked for");
                     continue;

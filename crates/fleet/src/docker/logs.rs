@@ -73,13 +73,11 @@ impl Source {
             if let Some(line) = self.ready.pop_front() {
                 return Some(line);
             }
-            match self.next_part().await {
-                Some(Ok(part)) => self.lines.take(part, &mut self.ready),
-                Some(Err(_)) | None => {
-                    self.lines.end(&mut self.ready);
-                    return self.ready.pop_front();
-                }
-            }
+            let Some(Ok(part)) = self.next_part().await else {
+                self.lines.end(&mut self.ready);
+                return self.ready.pop_front();
+            };
+            self.lines.take(part, &mut self.ready);
         }
     }
 

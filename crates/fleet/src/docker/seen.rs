@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn times_of_the_engine_are_read() {
-        let millis = |text| parse_time(text).map(|at| at.as_millis());
+        let millis = |text| parse_time(text).map(greenroom_protocol::Timestamp::as_millis);
         assert_eq!(millis("1970-01-01T00:00:01Z"), Some(1000));
         assert_eq!(millis("2026-11-20T11:43:48.925861Z"), Some(1_795_175_028_925));
         assert_eq!(millis("2000-02-29T23:59:59.9+01:00"), Some(951_865_199_900));

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     EngineError, Host, LABEL_INSTALLATION, LABEL_INSTANCE, Own,
-    create::{self, Marks},
+    create::{self, Make, Marks},
     on_disk, ready,
     record::{PayloadBy, Record, State},
     seen::{Running, Seen},
@@ -171,7 +171,8 @@ async fn try_once(
         labels: spec.labels.clone(),
     });
     let marks = Marks { installation: &host.config.installation, host: host.config.host.as_str() };
-    let body = create::body(spec, image, settings, labels, &marks, &record, &own.folder, launch);
+    let make = Make { image, settings, labels };
+    let body = create::body(spec, &make, &marks, &record, &own.folder, launch);
     let body = body.map_err(Failure::Final)?;
     let (folder, kept, payload) = (own.folder.clone(), Arc::clone(&record), spec.payload.clone());
     let made = on_disk(move || {

@@ -208,7 +208,7 @@ impl Watch {
             }
             there.insert(id.clone(), state);
             match self.host.table.get(&id) {
-                Some(entry) if entry.is_ended() => self.put_away(id, entry).await,
+                Some(entry) if entry.is_ended() => self.put_away(id, entry),
                 Some(entry) => {
                     let runs = state == ContainerSummaryStateEnum::RUNNING;
                     if entry.is_told() && (!runs || entry.is_paused || !self.has_looked) {
@@ -281,7 +281,7 @@ impl Watch {
     }
 
     /// An ended one whose container is still there: what was not kept of it is, and it is removed.
-    async fn put_away(&self, id: ServerId, entry: Entry) {
+    fn put_away(&self, id: ServerId, entry: Entry) {
         let host = Arc::clone(&self.host);
         self.host.tasks.spawn(async move {
             let Phase::Ended(exit) = &entry.phase else { return };

@@ -352,7 +352,7 @@ impl Host {
             }
             match &state {
                 HostState::Up => {
-                    tracing::info!(host = %self.id, "a host that game servers are asked for answers")
+                    tracing::info!(host = %self.id, "a host that game servers are asked for answers");
                 }
                 HostState::Lost(why) => {
                     tracing::warn!(host = %self.id, why, "a host that game servers are asked for is lost");

@@ -1,6 +1,6 @@
 //! Ports: none twice, whoever holds them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use greenroom_domain::settings::{PortProtocol, PortSettings};
 use greenroom_fleet::{Program, StartError};
@@ -58,7 +58,7 @@ async fn a_port_that_another_container_or_process_holds_is_never_given() {
     spec.render = std::sync::Arc::new(|_| {
         Ok(greenroom_fleet::Launch {
             argv: vec!["sleep".into(), "100".into()],
-            environment: Default::default(),
+            environment: BTreeMap::default(),
         })
     });
     assert_eq!(rig.start(spec).await[0].port, first + 3);
@@ -107,7 +107,7 @@ async fn ports_that_are_not_published_are_the_containers_own() {
         assert!(
             rig.docker.inspect(&rig.container(id))["HostConfig"]["PortBindings"]
                 .as_object()
-                .is_none_or(|b| b.is_empty())
+                .is_none_or(serde_json::Map::is_empty)
         );
     }
     rig.finish().await;

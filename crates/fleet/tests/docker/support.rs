@@ -23,7 +23,7 @@ use greenroom_protocol::{HostId, ServerId};
 use greenroom_test_support::engines::{self, Docker, DockerOptions};
 
 /// Nothing here takes this long; what does has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An engine that is a test's own, or all tests'.
 pub(crate) enum Engine {

@@ -146,7 +146,7 @@ async fn answer(mut stream: TcpStream, script: Script) -> std::io::Result<()> {
 }
 
 async fn write(stream: &mut TcpStream, status: u16, headers: &[String], body: &str) -> std::io::Result<()> {
-    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let headers: String = headers.iter().flat_map(|header| [header.as_ref(), "\r\n"]).collect();
     let length = body.len();
     let text = format!(
         "HTTP/1.1 {status} X\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"

@@ -467,7 +467,10 @@ fn hosts_are_read_and_what_does_not_fit_is_told() {
 
     for (lines, expected) in [
         ("[hosts.local]\ndocker = \"unix:///d.sock\"", "hosts.local: the name is Greenroom's own"),
-        ("[hosts.hosting-api-x]\ndocker = \"unix:///d.sock\"", "hosts.hosting-api-x: the name is Greenroom's own"),
+        (
+            "[hosts.hosting-api-x]\ndocker = \"unix:///d.sock\"",
+            "hosts.hosting-api-x: the name is Greenroom's own",
+        ),
         ("[hosts.a]\ndocker = \"ssh://x\"", "hosts.a.docker: \"ssh://x\" is no address of an engine"),
         ("[hosts.a]\ndocker = \"unix:///d.sock\"\nservers_max = 0", "hosts.a.servers_max: it is 0"),
         (
@@ -483,8 +486,10 @@ fn hosts_are_read_and_what_does_not_fit_is_told() {
 
 #[test]
 fn a_fleet_of_another_host_says_where_that_is_and_nothing_of_its_program() {
-    const BEGIN: &str = "[studios.s]\n[games.g]\nstudio = \"s\"\n[games.g.fleet]\nprovider = \"hosting-api\"\n";
-    let section = "hosting_api = { url = \"https://host.example\", game = \"arena\", key = { env = \"THEIR_KEY\" } }\n";
+    const BEGIN: &str =
+        "[studios.s]\n[games.g]\nstudio = \"s\"\n[games.g.fleet]\nprovider = \"hosting-api\"\n";
+    let section =
+        "hosting_api = { url = \"https://host.example\", game = \"arena\", key = { env = \"THEIR_KEY\" } }\n";
     let environment = || [("THEIR_KEY", "k")];
     let config = parsed(&format!("{BEGIN}{section}"), environment());
     let engines = config.hosting_api_engines("/h".as_ref());

@@ -153,7 +153,7 @@ pub(crate) async fn hostile_names(fleet: &Fleet) {
     let mut log = String::new();
     let deadline = Instant::now() + PATIENCE;
     while !log.contains("listening") && Instant::now() < deadline {
-        log = running.get(&path).await.body.as_str().unwrap_or_default().to_owned();
+        running.get(&path).await.body.as_str().unwrap_or_default().clone_into(&mut log);
     }
     assert!(log.contains(&format!("{name:?}")), "not one argument: {log}");
 }

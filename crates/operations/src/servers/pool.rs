@@ -181,7 +181,7 @@ impl Servers {
         };
         let max = limits_max(settings, game, fleet);
         let hosts = hosts_of(settings, fleet, &self.0.machines.hosts());
-        let work = self.0.view.plan_pool(id, &game.studio, pool, max, &hosts, now, make);
+        let work = self.0.view.plan_pool((id, &game.studio), pool, max, &hosts, now, make);
         self.0.secrets.lock().extend(secrets);
         for server in &work.stop {
             self.stop_warm(server).await?;

@@ -157,14 +157,11 @@ impl Servers {
         let Connection::Traefik(traefik) = &fleet.connection else { return true };
         let began = Instant::now();
         let deadline = deadline.min(began + ROUTE_MAX);
-        let is_live = match &traefik.api_url {
-            Some(api) => {
-                tokio::time::timeout_at(deadline, self.0.traefik_api.until_live(api, server)).await.is_ok()
-            }
-            None => {
-                let is_labelled = fleet.provider.container().is_some();
-                self.0.traefik.until_settled(server.id(), is_labelled, traefik.settle, deadline).await
-            }
+        let is_live = if let Some(api) = &traefik.api_url {
+            tokio::time::timeout_at(deadline, self.0.traefik_api.until_live(api, server)).await.is_ok()
+        } else {
+            let is_labelled = fleet.provider.container().is_some();
+            self.0.traefik.until_settled(server.id(), is_labelled, traefik.settle, deadline).await
         };
         metrics::histogram!("greenroom_traefik_route_seconds").record(began.elapsed());
         if !is_live {
@@ -275,12 +272,11 @@ impl TraefikApi {
             for provider in ["http", "docker"] {
                 match is_enabled(client, api, &name, provider).await {
                     Ok(true) => return,
-                    Ok(false) => {}
                     Err(error) if !was_told => {
                         was_told = true;
                         tracing::warn!(%error, api, "Traefik's own interface does not answer; api_url names it");
                     }
-                    Err(_) => {}
+                    Ok(false) | Err(_) => {}
                 }
             }
             tokio::time::sleep(ASK_EVERY).await;

@@ -456,8 +456,7 @@ impl View {
     /// Plans a game's pool and reserves places for what it starts.
     pub(crate) fn plan_pool(
         self: &Arc<Self>,
-        game: &GameId,
-        studio: &StudioId,
+        (game, studio): (&GameId, &StudioId),
         mut pool: Pool,
         max: LimitsMax,
         hosts: &[Host],
