@@ -389,7 +389,7 @@ section_of! {
     /// Another host that servers are asked for, by `POST /v1/games/GAME/servers`: a Greenroom, or any that
     /// speaks the same. Only with `provider = "hosting-api"`.
     HostingApi {
-        /// Where it is, such as "https://host.example".
+        /// Where it is, such as `"https://host.example"`.
         url: String = required;
         /// The game's id there.
         game: String = required;

@@ -565,15 +565,39 @@ impl State {
 
     /// Everything that runs or is reserved, counted afresh: a count that is kept can go wrong.
     fn limits(&self, game: &GameId, studio: &StudioId, max: LimitsMax) -> Limits {
+        let limits = self.count(game, studio, max, |entry| !entry.server.state.is_final());
+        if limits.reached().is_none() {
+            return limits;
+        }
+        // One that has ended gives its place back at once, however long writing it down takes.
+        self.count(game, studio, max, |entry| !entry.server.state.is_final() && !self.has_ended(entry))
+    }
+
+    fn count(
+        &self,
+        game: &GameId,
+        studio: &StudioId,
+        max: LimitsMax,
+        counts: impl Fn(&Entry) -> bool,
+    ) -> Limits {
         let mut limits =
             Limits { game_max: max.game, game_running: 0, studio_max: max.studio, studio_running: 0 };
         for (id, servers) in &self.games {
-            for entry in servers.values().filter(|entry| !entry.server.state.is_final()) {
+            for entry in servers.values().filter(|entry| counts(entry)) {
                 limits.game_running += u32::from(id == game);
                 limits.studio_running += u32::from(entry.server.birth.studio == *studio);
             }
         }
         limits
+    }
+
+    /// Whether the provider has told the end of a server that is not started again.
+    fn has_ended(&self, entry: &Entry) -> bool {
+        entry.server.state != ServerState::Starting
+            && self
+                .instances
+                .get(&entry.server.instance())
+                .is_some_and(|instance| matches!(instance.phase, Phase::Ended(_)))
     }
 
     /// Everything that is on a host or about to be, counted afresh.

@@ -234,6 +234,23 @@ async fn facts_wait_for_a_history_that_cannot_be_written_and_hold_nothing_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_ended_gives_its_place_back_while_the_history_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path(), &FleetSettings { running_max: 1, ..fleet() }, Fate::Ready).await;
+    *node.facts.hanging.lock() = true;
+    let server = node.servers.allocate(ask()).await.unwrap().server;
+    let refused = node.servers.allocate(ask()).await;
+    assert!(matches!(refused, Err(AllocateError::LimitReached(_))), "{refused:?}");
+    let living = node.servers.living(&server.id).unwrap();
+    node.scripted.end(&living.instance(), ExitCause::Exited(0));
+    node.until("its end is seen", |node| {
+        matches!(node.servers.0.view.seen(&living), greenroom_domain::server::Seen::Ended(_))
+    })
+    .await;
+    assert!(node.servers.allocate(ask()).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_directory_that_loses_answers_no_server_is_given_twice_or_leaked() {
     let seed = greenroom_test_support::seed("allocations on a faulty directory");
     let folder = tempfile::tempdir().unwrap();

@@ -62,6 +62,8 @@ struct TestClock {
 struct Facts {
     appended: Mutex<Vec<Fact>>,
     failing: Mutex<bool>,
+    /// It takes appends and answers none.
+    hanging: Mutex<bool>,
 }
 
 impl Clock for TestClock {
@@ -75,6 +77,9 @@ impl EventSink for Facts {
     async fn append(&self, fact: Fact) -> Result<(), AppendFailed> {
         if *self.failing.lock() {
             return Err(AppendFailed("the disk is full".into()));
+        }
+        if *self.hanging.lock() {
+            std::future::pending::<()>().await;
         }
         let mut appended = self.appended.lock();
         // A repeat is harmless: the history knows its id.
