@@ -3,7 +3,7 @@
 //! What the engine tells is the truth of what runs; a container carries labels that say whose it is and
 //! how it was started, so that it is known without anything of ours. Beside that each has a folder with
 //! its state and, once it has ended, its log: then the container is removed. One task per server, its
-//! [`Life`](life::Life), follows it; one [`watch`] follows the engine and wakes them.
+//! `Life`, follows it; one `watch` follows the engine and wakes them.
 
 mod archive;
 mod connection;
