@@ -34,7 +34,7 @@ use crate::{
 pub struct ProcessConfig {
     /// Each server has a folder in here, named by its id. Only one provider may use it at a time.
     pub servers_dir: PathBuf,
-    /// The program whose `supervise_args… <folder>` runs [`supervise::main`](crate::supervise::main).
+    /// The program whose `supervise_args… <folder>` runs [`supervise::main`].
     pub greenroom: PathBuf,
     /// Arguments before the folder, such as `supervise`.
     pub supervise_args: Vec<String>,
