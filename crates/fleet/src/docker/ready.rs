@@ -58,6 +58,14 @@ pub(super) fn can_listen(ports: &[BoundPort], is_local: bool) -> Result<(), Stri
     Ok(())
 }
 
+/// Why the sockets of a container cannot be known.
+const UNSEEN: &str = "`ready = \"listening\"` needs to see the container's processes for its UDP ports, and they \
+                      cannot be seen from here; run Greenroom on the engine's machine with its processes in sight \
+                      (`pid: host`), or write \"health\", \"log:<regular expression>\" or \"after:<duration>\"";
+
+/// How often a container's process is looked for before it counts as out of sight.
+const SIGHT_LOOKS_MAX: u32 = 20;
+
 impl Watch {
     /// Waits until it is ready. An error says why it will never be.
     pub(super) async fn wait(self, running: Running) -> Result<(), String> {
@@ -113,18 +121,32 @@ impl Watch {
         }
         match (running.pid, running.address) {
             (Some(pid), _) => self.tables(pid, wanted).await,
-            (None, _) if wanted.iter().any(|socket| socket.udp) => Err(
-                "`ready = \"listening\"` needs to see the container's processes for its UDP ports, and they cannot be \
-                 seen from here; run Greenroom on the engine's machine with its processes in sight (`pid: host`), \
-                 or write \"health\", \"log:<regular expression>\" or \"after:<duration>\""
-                    .into(),
-            ),
+            (None, _) if wanted.iter().any(|socket| socket.udp) => match self.in_sight().await {
+                Some(pid) => self.tables(pid, wanted).await,
+                None => Err(UNSEEN.into()),
+            },
             (None, Some(address)) => self.connections(address, wanted).await,
-            (None, None) => Err("`ready = \"listening\"` needs to see the container's processes or to reach its address, \
+            (None, None) => Err(
+                "`ready = \"listening\"` needs to see the container's processes or to reach its address, \
                                  and can do neither; write \"health\", \"log:<regular expression>\" or \
                                  \"after:<duration>\""
-                .into()),
+                    .into(),
+            ),
         }
+    }
+
+    /// The container's first process, once it is in sight; none if it runs and stays out of it. What
+    /// was not seen may just have ended, which is no fault of the view: whoever follows it tells.
+    async fn in_sight(&self) -> Option<i32> {
+        for _ in 0..SIGHT_LOOKS_MAX {
+            sleep(LOOK_LAST).await;
+            match self.host.inspect(&self.id, self.record.host_network).await {
+                Ok(Seen::Running(Running { pid: None, .. })) | Err(_) => {}
+                Ok(Seen::Running(Running { pid, .. })) => return pid,
+                Ok(_) => std::future::pending().await,
+            }
+        }
+        None
     }
 
     async fn tables(&self, pid: i32, wanted: BTreeSet<Socket>) -> Result<(), String> {
