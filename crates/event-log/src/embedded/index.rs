@@ -61,7 +61,8 @@ fn insert(connection: &Connection, stream: i64, batch: u64, blocks: &Blocks) -> 
         insert.execute((batch_key(stream, batch), subject, blocks.cast_signed()))?;
     }
     connection
-        .prepare_cached("UPDATE streams SET indexed = ?2 WHERE id = ?1")?
+        // Never back: two rounds may be at the same batch, and one of them be further by now.
+        .prepare_cached("UPDATE streams SET indexed = max(indexed, ?2) WHERE id = ?1")?
         .execute((stream, (batch + 1) as i64))?;
     Ok(())
 }

@@ -158,7 +158,7 @@ impl Stream {
 
     /// Shows that the batches before this one are indexed.
     pub(super) fn publish_indexed(&self, indexed: u64) {
-        self.head.send_modify(|head| head.indexed = indexed);
+        self.head.send_modify(|head| head.indexed = head.indexed.max(indexed));
     }
 
     pub(super) fn publish_deleted(&self) {
