@@ -165,8 +165,13 @@ impl Client {
         if is_done { Ok(()) } else { Err(format!("it answers {status}")) }
     }
 
-    /// The log of a server there.
-    pub(super) async fn logs(&self, theirs: &str, lines: usize, follow: bool) -> Result<LogReader, String> {
+    /// The log of a server there; none where the host has no such thing.
+    pub(super) async fn logs(
+        &self,
+        theirs: &str,
+        lines: usize,
+        follow: bool,
+    ) -> Result<Option<LogReader>, String> {
         let mut url = self.servers(Some(theirs), Some("logs"));
         url.query_pairs_mut()
             .append_pair("tail", &lines.to_string())
@@ -176,10 +181,13 @@ impl Client {
             .await
             .map_err(|_| "it does not answer in time".to_owned())?
             .map_err(|error| transport(&error))?;
-        if !response.status().is_success() {
-            return Err(format!("it answers {}", response.status()));
+        match response.status() {
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => return Ok(None),
+            status if !status.is_success() => return Err(format!("it answers {status}")),
+            _ => {}
         }
-        Ok(LogReader { stream: Box::pin(response.bytes_stream()), buffer: BytesMut::new(), is_over: false })
+        let stream = Box::pin(response.bytes_stream());
+        Ok(Some(LogReader { stream, buffer: BytesMut::new(), is_over: false }))
     }
 
     fn request(&self, method: Method, url: Url) -> RequestBuilder {

@@ -233,7 +233,8 @@ impl Engine for HostingApiEngine {
             let theirs = record.answer.as_ref().and_then(|answer| answer.id.clone());
             let exit = record.exit.clone();
             (
-                theirs.filter(|_| record.can_be_asked == Some(true)),
+                // Whether it can be asked may not be known yet; then the log is the first question.
+                theirs.filter(|_| record.can_be_asked != Some(false)),
                 exit.map(|exit| (exit.at, exit.last_lines)),
             )
         };
@@ -241,7 +242,7 @@ impl Engine for HostingApiEngine {
             Some(theirs) => {
                 let lines = query.tail_lines.min(LOG_TAIL_LINES_MAX);
                 match self.0.client.logs(&theirs, lines, query.follow).await {
-                    Ok(reader) => Some(reader),
+                    Ok(reader) => reader,
                     // What is left of an ended one is better than nothing.
                     Err(_) if last_lines.is_some() => None,
                     Err(why) => {

@@ -114,6 +114,28 @@ async fn a_host_that_only_knows_the_post_gives_a_server_that_counts_as_running_u
 }
 
 #[tokio::test]
+async fn the_log_is_read_before_it_is_known_what_else_the_host_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = r#"{"server":{"id":"theirs","name":"s-1","address":"198.51.100.9","port":7777}}"#;
+    let far = StandIn::start([
+        Reply::json(200, given),
+        Reply::Never,
+        Reply::json(200, "hello\n"),
+        Reply::json(404, "{}"),
+    ])
+    .await;
+    let provider = open(folder.path(), &far.url(), Duration::from_hours(1)).await;
+    provider.start(spec("s-1", SOON)).await.unwrap();
+    far.until_asked(2).await;
+    let query = LogQuery { tail_lines: 10, follow: false };
+    let mut log = provider.logs(&ServerId::new("s-1").unwrap(), query.clone()).await.unwrap();
+    assert_eq!(log.next().await.map(|line| line.text).as_deref(), Some("hello"));
+    let mut none = provider.logs(&ServerId::new("s-1").unwrap(), query).await.unwrap();
+    assert_eq!(none.next().await, None, "the host has no logs");
+    provider.shutdown().await;
+}
+
+#[tokio::test]
 async fn what_a_host_cannot_do_now_is_asked_again_under_the_same_key() {
     let folder = tempfile::tempdir().unwrap();
     let far = StandIn::start([
