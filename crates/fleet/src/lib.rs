@@ -14,6 +14,7 @@ mod hosting_api;
 pub mod images;
 mod log_file;
 pub mod model;
+mod network;
 mod ports;
 mod process;
 mod procfs;

@@ -10,6 +10,8 @@ use std::{
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
+use crate::network::OpenSocket;
+
 /// One process, for good: a process id alone is given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
@@ -150,29 +152,11 @@ pub(crate) fn uid_of(pid: i32) -> Option<u32> {
     uids.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// A socket on which players could arrive: a listening TCP one, or a bound UDP one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OpenSocket {
-    pub(crate) port: u16,
-    pub(crate) uid: u32,
-    pub(crate) inode: u64,
-}
-
-/// The open TCP or UDP sockets of the network that `pid` is in.
-pub(crate) fn open_sockets(pid: i32, udp: bool) -> Vec<OpenSocket> {
-    let mut found = Vec::new();
-    visit_open_sockets(pid, udp, |socket| {
-        found.push(socket);
-        ControlFlow::Continue(())
-    });
-    found
-}
-
 /// Shows the open TCP or UDP sockets of the network that `pid` is in, until told to stop.
 ///
 /// Read a line at a time: the kernel lists listening TCP sockets first, and looking for whatever
 /// comes after the last of them takes it a millisecond or more on a large machine.
-pub(crate) fn visit_open_sockets(pid: i32, udp: bool, mut visit: impl FnMut(OpenSocket) -> ControlFlow<()>) {
+pub(crate) fn visit_open_sockets(pid: i32, udp: bool, visit: &mut impl FnMut(OpenSocket) -> ControlFlow<()>) {
     let tables = if udp { ["udp", "udp6"] } else { ["tcp", "tcp6"] };
     for table in tables {
         let Ok(file) = File::open(format!("/proc/{pid}/net/{table}")) else { continue };
@@ -247,28 +231,5 @@ mod tests {
         assert!(identity.is_there());
         assert!(!Identity { start_ticks: identity.start_ticks + 1, ..identity }.is_there());
         assert_eq!(Stat::of(me).unwrap().ppid, std::os::unix::process::parent_id().cast_signed());
-    }
-
-    #[test]
-    fn a_listening_socket_is_found_by_its_inode() {
-        let me = std::process::id().cast_signed();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let mut inodes = HashSet::new();
-        socket_inodes(me, &mut inodes).unwrap();
-        let found: Vec<_> = open_sockets(me, false).into_iter().filter(|s| s.port == port).collect();
-        assert_eq!(found.len(), 1);
-        assert!(inodes.contains(&found[0].inode));
-        assert!(holder_of(found[0].inode).unwrap().starts_with("process "));
-    }
-
-    #[test]
-    fn a_bound_udp_socket_is_found_and_a_connection_is_none() {
-        let me = std::process::id().cast_signed();
-        let socket =
-            std::net::UdpSocket::bind("[::1]:0").or_else(|_| std::net::UdpSocket::bind("127.0.0.1:0"));
-        let port = socket.as_ref().unwrap().local_addr().unwrap().port();
-        assert!(open_sockets(me, true).iter().any(|s| s.port == port));
-        assert!(!open_sockets(me, false).iter().any(|s| s.port == port));
     }
 }

@@ -10,7 +10,8 @@ use greenroom_domain::settings::PortProtocol;
 
 use crate::{
     model::BoundPort,
-    procfs::{self, OpenSocket},
+    network::{Network, OpenSocket},
+    procfs,
 };
 
 /// One socket of a server: the protocol and the port.
@@ -85,14 +86,14 @@ impl Held {
     }
 }
 
-/// Which of `wanted` are not open, in the network that `pid` is in, on a socket that is `held`.
-pub(crate) fn missing(pid: i32, wanted: &BTreeSet<Socket>, held: &Held) -> BTreeSet<Socket> {
-    missing_if(pid, wanted, |open| held.has(open))
+/// Which of `wanted` are not open in `network` on a socket that is `held`.
+pub(crate) fn missing(network: &Network, wanted: &BTreeSet<Socket>, held: &Held) -> BTreeSet<Socket> {
+    missing_if(network, wanted, |open| held.has(open))
 }
 
-/// Which of `wanted` are not open, in the network that `pid` is in, on a socket that `counts`.
+/// Which of `wanted` are not open in `network` on a socket that `counts`.
 pub(crate) fn missing_if(
-    pid: i32,
+    network: &Network,
     wanted: &BTreeSet<Socket>,
     counts: impl Fn(&OpenSocket) -> bool,
 ) -> BTreeSet<Socket> {
@@ -102,7 +103,7 @@ pub(crate) fn missing_if(
         if !some_left(&missing) {
             continue;
         }
-        procfs::visit_open_sockets(pid, udp, |open| {
+        network.visit(udp, |open| {
             if counts(&open) {
                 missing.remove(&Socket::new(udp, open.port));
             }
@@ -135,14 +136,12 @@ pub(crate) fn wanted(ports: &[BoundPort]) -> BTreeSet<Socket> {
     wanted
 }
 
-/// All open sockets of the protocols that occur in `of`.
-pub(crate) fn sockets(pid: i32, of: &BTreeSet<Socket>) -> Vec<(Socket, OpenSocket)> {
+/// All open sockets in `network` of the protocols that occur in `of`.
+pub(crate) fn sockets(network: &Network, of: &BTreeSet<Socket>) -> Vec<(Socket, OpenSocket)> {
     let mut all = Vec::new();
     for udp in [false, true] {
         if of.iter().any(|socket| socket.udp == udp) {
-            all.extend(
-                procfs::open_sockets(pid, udp).into_iter().map(|open| (Socket::new(udp, open.port), open)),
-            );
+            all.extend(network.open_sockets(udp).into_iter().map(|open| (Socket::new(udp, open.port), open)));
         }
     }
     all

@@ -18,7 +18,10 @@ mod watch;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32},
+    },
     time::Duration,
 };
 
@@ -106,6 +109,8 @@ struct Host {
     looked: watch_channel::Sender<bool>,
     /// Whether folders of ours can be mounted into its containers. Off once the engine does not see them.
     mounts: AtomicBool,
+    /// How many containers' sockets are looked at again and again.
+    looking: AtomicU32,
     /// Starts under way.
     starts: TaskTracker,
     /// Everything else.
@@ -181,6 +186,7 @@ impl DockerEngine {
             changes,
             looked: watch_channel::Sender::new(false),
             mounts: AtomicBool::new(is_local),
+            looking: AtomicU32::new(0),
             starts: TaskTracker::new(),
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),

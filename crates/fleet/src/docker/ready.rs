@@ -4,7 +4,10 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -21,6 +24,7 @@ use super::{
 use crate::{
     folder::ReadySpec,
     model::BoundPort,
+    network::{Network, OpenSocket},
     procfs,
     sockets::{self, Held, Socket, list, missing_if},
     supervise::now,
@@ -150,16 +154,18 @@ impl Watch {
     }
 
     async fn tables(&self, pid: i32, wanted: BTreeSet<Socket>) -> Result<(), String> {
-        let began = Instant::now();
+        let (began, looking) = (Instant::now(), Looking::new(&self.host.looking));
+        let network = Arc::new(OnceLock::new());
         loop {
             let (wanted, is_on_host) = (wanted.clone(), self.record.host_network);
-            let look = move || lacking(pid, &wanted, is_on_host);
+            let network = Arc::clone(&network);
+            let look = move || lacking(network.get_or_init(|| Network::of(pid)), pid, &wanted, is_on_host);
             match tokio::task::spawn_blocking(look).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(sentence)) => self.lacks(sentence),
                 Err(_panic) => {}
             }
-            sleep((began.elapsed() / 500).clamp(LOOK_FIRST, LOOK_LAST)).await;
+            sleep(looking.pause(began.elapsed())).await;
         }
     }
 
@@ -201,21 +207,44 @@ impl Watch {
     }
 }
 
+/// One of those that look at sockets again and again. All of them together look as often as one alone
+/// would: what a crowd of looks takes, the starts that they wait for would go without.
+struct Looking<'a>(&'a AtomicU32);
+
+impl<'a> Looking<'a> {
+    fn new(all: &'a AtomicU32) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(all)
+    }
+
+    /// Until the next look, of one that has been at it for `waited`.
+    fn pause(&self, waited: Duration) -> Duration {
+        let alone = (waited / 500).max(LOOK_FIRST);
+        (alone * self.0.load(Ordering::Relaxed)).min(LOOK_LAST)
+    }
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// What a container's processes do not hold yet, as a sentence; none if they hold all.
-fn lacking(pid: i32, wanted: &BTreeSet<Socket>, is_on_host: bool) -> Option<String> {
+fn lacking(network: &Network, pid: i32, wanted: &BTreeSet<Socket>, is_on_host: bool) -> Option<String> {
     let held = is_on_host.then(|| {
         let mut pids = procfs::descendants(pid);
         pids.push(pid);
         Held::of(&pids)
     });
     // A network of its own has nobody else in it.
-    let is_its_own = |open: &procfs::OpenSocket| held.as_ref().is_none_or(|held| held.has(open));
-    let missing = missing_if(pid, wanted, is_its_own);
+    let is_its_own = |open: &OpenSocket| held.as_ref().is_none_or(|held| held.has(open));
+    let missing = missing_if(network, wanted, is_its_own);
     if missing.is_empty() {
         return None;
     }
     let both = [Socket::new(false, 0), Socket::new(true, 0)];
-    let elsewhere: BTreeSet<Socket> = sockets::sockets(pid, &both.into())
+    let elsewhere: BTreeSet<Socket> = sockets::sockets(network, &both.into())
         .into_iter()
         .filter(|(socket, open)| is_its_own(open) && !wanted.contains(socket))
         .map(|(socket, _)| socket)

@@ -11,7 +11,8 @@ use regex::Regex;
 use crate::{
     folder::{ReadySpec, Spec},
     model::{BoundPort, ExitCause},
-    procfs::{self, OpenSocket},
+    network::{Network, OpenSocket},
+    procfs,
     sockets::{Held, Socket, list, missing, sockets, wanted},
 };
 
@@ -91,6 +92,8 @@ impl Watch {
 /// Waits until the server's processes hold all the sockets it was given.
 pub(super) struct Listening {
     wanted: BTreeSet<Socket>,
+    /// The server's, once it was looked at.
+    network: Option<Network>,
     began: Instant,
     next: Instant,
     known: HashSet<u64>,
@@ -102,6 +105,7 @@ impl Listening {
     fn new(ports: &[BoundPort], now: Instant) -> Self {
         Self {
             wanted: wanted(ports),
+            network: None,
             began: now,
             next: now + LOOK_FIRST,
             known: HashSet::new(),
@@ -119,7 +123,8 @@ impl Listening {
         let any = !held.inodes.is_empty() || !held.uids.is_empty();
         let mut ready = self.wanted.is_empty();
         if any && now >= self.tables_next {
-            ready = ready || missing(game, &self.wanted, &held).is_empty();
+            let network = self.network.get_or_insert_with(|| Network::of(game));
+            ready = ready || missing(network, &self.wanted, &held).is_empty();
             let took = now.elapsed();
             self.tables_next =
                 if fresh { now + took * LOOK_SHARE } else { now + LOOK_LAST + took * LOOK_SHARE };
@@ -133,12 +138,13 @@ impl Listening {
 
     fn verdict(&self, game: i32, after: &str) -> ExitCause {
         let held = Held::of(&procfs::descendants(std::process::id().cast_signed()));
-        let missing = missing(game, &self.wanted, &held);
-        if let Some((port, holder)) = taken(game, &missing, |open| !held.has(open)) {
+        let network = &Network::of(game);
+        let missing = missing(network, &self.wanted, &held);
+        if let Some((port, holder)) = taken(network, &missing, |open| !held.has(open)) {
             return ExitCause::PortTaken { port, holder };
         }
         let both = [Socket::new(false, 0), Socket::new(true, 0)];
-        let elsewhere: BTreeSet<Socket> = sockets(game, &both.into())
+        let elsewhere: BTreeSet<Socket> = sockets(network, &both.into())
             .into_iter()
             .filter(|(socket, open)| held.inodes.contains(&open.inode) && !self.wanted.contains(socket))
             .map(|(socket, _)| socket)
@@ -159,15 +165,16 @@ impl Listening {
 
 /// A port out of `ports` that somebody else holds after the server has ended by itself.
 pub(super) fn taken_after_end(ports: &[BoundPort]) -> Option<(u16, Option<String>)> {
-    taken(std::process::id().cast_signed(), &wanted(ports), |_| true)
+    taken(&Network::of(std::process::id().cast_signed()), &wanted(ports), |_| true)
 }
 
 fn taken(
-    pid: i32,
+    network: &Network,
     wanted: &BTreeSet<Socket>,
     counts: impl Fn(&OpenSocket) -> bool,
 ) -> Option<(u16, Option<String>)> {
-    let (socket, open) =
-        sockets(pid, wanted).into_iter().find(|(socket, open)| wanted.contains(socket) && counts(open))?;
+    let (socket, open) = sockets(network, wanted)
+        .into_iter()
+        .find(|(socket, open)| wanted.contains(socket) && counts(open))?;
     Some((socket.port, procfs::holder_of(open.inode)))
 }

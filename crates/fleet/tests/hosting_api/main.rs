@@ -128,7 +128,7 @@ async fn the_log_is_read_before_it_is_known_what_else_the_host_tells() {
     provider.start(spec("s-1", SOON)).await.unwrap();
     far.until_asked(2).await;
     let query = LogQuery { tail_lines: 10, follow: false };
-    let mut log = provider.logs(&ServerId::new("s-1").unwrap(), query.clone()).await.unwrap();
+    let mut log = provider.logs(&ServerId::new("s-1").unwrap(), query).await.unwrap();
     assert_eq!(log.next().await.map(|line| line.text).as_deref(), Some("hello"));
     let mut none = provider.logs(&ServerId::new("s-1").unwrap(), query).await.unwrap();
     assert_eq!(none.next().await, None, "the host has no logs");
