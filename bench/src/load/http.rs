@@ -3,13 +3,16 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
 
 /// How long an answer is waited for.
 const ANSWER_MAX: Duration = Duration::from_mins(1);
+
+/// How long a connection may lie idle before the next request is given a new one: servers close those.
+const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// Longest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -69,16 +72,14 @@ pub(crate) fn request(method: &str, path: &str, headers: &str, body: &[u8], out:
 pub(crate) struct Http {
     address: SocketAddr,
     stream: TcpStream,
+    used: Instant,
     headers: String,
 }
 
 impl Http {
     /// Connects.
     pub(crate) fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_MAX))?;
-        Ok(Self { address, stream, headers: String::new() })
+        Ok(Self { address, stream: stream(address)?, used: Instant::now(), headers: String::new() })
     }
 
     /// Where it is connected to.
@@ -110,6 +111,9 @@ impl Http {
     pub(crate) fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
         let mut bytes = Vec::new();
         request(method, path, &self.headers, body, &mut bytes);
+        if self.used.elapsed() > IDLE_MAX {
+            self.stream = stream(self.address)?;
+        }
         self.stream.write_all(&bytes)?;
         let mut answer = Vec::new();
         let mut scratch = [0; 16 * 1024];
@@ -117,6 +121,7 @@ impl Http {
             if let Some(head) = head(&answer)?
                 && answer.len() >= head.whole()
             {
+                self.used = Instant::now();
                 return Ok((head.status, answer.split_off(head.body_at)));
             }
             let read = self.stream.read(&mut scratch)?;
@@ -124,6 +129,13 @@ impl Http {
             answer.extend(&scratch[..read]);
         }
     }
+}
+
+fn stream(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER_MAX))?;
+    Ok(stream)
 }
 
 #[cfg(test)]
