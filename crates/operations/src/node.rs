@@ -122,7 +122,7 @@ impl Node {
             Arc::clone(&tokens),
             Arc::clone(&clock),
             deps.auth,
-        )?;
+        );
         let events = Events::start(log.clone(), settings.clone(), Arc::clone(&clock))
             .await
             .map_err(Failure::event_log)?;

@@ -1,10 +1,11 @@
 //! Asks Discord whose token it is. Source: Discord's documented `GET /users/@me` and `GET /oauth2/@me`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use greenroom_protocol::{ErrorCode, auth::DiscordUser};
 use reqwest::StatusCode;
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 
 use super::Players;
 use crate::failure::Failure;
@@ -56,7 +57,19 @@ struct Application {
     id: String,
 }
 
-pub(super) fn client() -> Result<reqwest::Client, Failure> {
+/// Who asks Discord, made when it is first asked: the certificates that this machine trusts take a
+/// megabyte.
+#[derive(Clone, Default)]
+pub(super) struct DiscordClient(Arc<OnceCell<reqwest::Client>>);
+
+impl DiscordClient {
+    async fn get(&self) -> Result<&reqwest::Client, Failure> {
+        let make = async || tokio::task::spawn_blocking(client).await.map_err(Failure::internal)?;
+        self.0.get_or_try_init(make).await
+    }
+}
+
+fn client() -> Result<reqwest::Client, Failure> {
     // Fails only if a provider is installed already, and then that one serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -94,7 +107,8 @@ impl Players {
             Failure::new(ErrorCode::Unavailable, "Discord could not be reached. Try again in a moment.")
                 .because(error.without_url())
         };
-        let mut response = self.http.get(url).bearer_auth(token).send().await.map_err(unreachable)?;
+        let mut response =
+            self.discord.get().await?.get(url).bearer_auth(token).send().await.map_err(unreachable)?;
         match response.status() {
             StatusCode::OK => {}
             status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {

@@ -15,9 +15,11 @@ use greenroom_protocol::{GameId, PlayerId, SessionId};
 use greenroom_storage::Storage;
 use serde::{Deserialize, Serialize};
 
-use crate::{context::Clock, failure::Failure, tokens::Tokens};
+use crate::{context::Clock, tokens::Tokens};
 
 pub use discord::DiscordSettings;
+
+use discord::DiscordClient;
 
 /// Subject under which nodes tell each other that sessions have ended.
 pub const SESSIONS_ENDED: &str = "sessions-ended";
@@ -86,7 +88,7 @@ pub struct Players {
     tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
     settings: Arc<AuthSettings>,
-    http: reqwest::Client,
+    discord: DiscordClient,
 }
 
 impl Players {
@@ -97,9 +99,9 @@ impl Players {
         tokens: Arc<Tokens>,
         clock: Arc<dyn Clock>,
         settings: AuthSettings,
-    ) -> Result<Self, Failure> {
-        let http = discord::client()?;
-        Ok(Self { storage, directory, tokens, clock, settings: Arc::new(settings), http })
+    ) -> Self {
+        let discord = DiscordClient::default();
+        Self { storage, directory, tokens, clock, settings: Arc::new(settings), discord }
     }
 
     /// The public keys that tickets are checked with, as a JWK set.
