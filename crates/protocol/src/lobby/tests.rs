@@ -2,7 +2,10 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::browser::{BrowserFilter, BrowserSort};
+use crate::{
+    RegionId,
+    browser::{BrowserFilter, BrowserSort},
+};
 
 fn error(text: &str) -> String {
     ClientMessage::parse(text).unwrap_err().to_string()
