@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use greenroom_api::{ProxyHeader, Rate, TrustedProxies};
+use greenroom_api::{ProxyHeader, TrustedProxies};
 use greenroom_operations::servers::AllocateRequest;
 use greenroom_protocol::{
     RegionId,
@@ -16,9 +16,13 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest as _, handshake::client::Request},
 };
 
-use crate::support::{PATIENCE, Socket, World, game, read};
+use crate::support::{PATIENCE, Socket, World, game, once, read};
 
 const SERVERS: &str = "/api/list/servers";
+
+/// Long enough for a client that reads to answer a ping on a machine that stalls.
+const PONG_TIMEOUT: Duration = Duration::from_secs(3);
+
 const PUBLIC: &str = "203.0.113.7";
 
 /// Unlike any address that tests connect from.
@@ -186,8 +190,8 @@ async fn the_subprotocol_is_chosen_when_it_is_offered() {
 #[tokio::test]
 async fn a_server_that_falls_silent_is_gone() {
     let world = World::with(|wish| {
-        wish.api.sockets.ping_after = Duration::from_millis(300);
-        wish.api.sockets.pong_timeout = Duration::from_millis(300);
+        wish.api.sockets.ping_after = Duration::from_millis(50);
+        wish.api.sockets.pong_timeout = PONG_TIMEOUT;
     })
     .await;
     // Nobody reads it, so nobody answers its pings.
@@ -199,7 +203,7 @@ async fn a_server_that_falls_silent_is_gone() {
         _ = gone => {}
         message = lively.next() => panic!("{message}"),
     }
-    let stays = timeout(Duration::from_secs(2), lively.next()).await;
+    let stays = timeout(PONG_TIMEOUT * 2, lively.next()).await;
     assert!(stays.is_err());
     assert_eq!(list(&world).await.len(), 1);
     drop(silent);
@@ -208,15 +212,20 @@ async fn a_server_that_falls_silent_is_gone() {
 
 #[tokio::test]
 async fn who_announces_nothing_or_too_much_is_closed() {
-    let world = World::with(|wish| {
-        wish.api.list.first_message_timeout = Duration::from_millis(100);
-        wish.api.list.messages = Rate::new(1, 5);
-        wish.api.list.dropped_max = 20;
-    })
-    .await;
-    let mut mute = open(&world).await;
+    let impatient =
+        World::with(|wish| wish.api.list.first_message_timeout = Duration::from_millis(100)).await;
+    let mut mute = open(&impatient).await;
     let (code, reason) = mute.closed().await;
     assert!(code == 1008 && reason.contains("in time"), "{reason}");
+    impatient.end().await;
+
+    let world = World::with(|wish| {
+        wish.api.list.messages = once(5);
+        wish.api.list.dropped_max = 20;
+        // What the flooder still sends is read until it has seen why it is closed.
+        wish.api.sockets.close_timeout = PATIENCE;
+    })
+    .await;
     let mut big = open(&world).await;
     big.send(json!({ "name": "x".repeat(20_000), "port": 7000 })).await;
     assert_eq!(big.closed().await.0, 1009);
@@ -263,9 +272,10 @@ async fn until_open(world: &World, address: &str, port: u16) -> Socket {
         loop {
             let message = json!({ "name": "n", "port": port });
             let mut socket = announced(world, &[("x-real-ip", address)], message).await;
-            let refused = timeout(Duration::from_millis(300), socket.closed()).await;
-            if refused.is_err() {
-                return socket;
+            let listed = until(world, |list| list.iter().any(|server| server["port"] == port));
+            tokio::select! {
+                _ = socket.closed() => {}
+                _ = listed => return socket,
             }
         }
     };
@@ -483,8 +493,17 @@ async fn ten_thousand_servers_are_fetched_in_milliseconds() {
             Announcement { name: format!("game {number}"), port: 1 + number, ..Announcement::default() };
         world.node.browser.announce(&game, said, "198.51.100.1".parse().unwrap(), None).unwrap()
     };
+    // Asked for one of them: the whole list again and again would be all that this machine does.
+    let until_total = async |total: u64| {
+        let look = async {
+            while read(world.get("/v1/games/skirmish/browser?limit=1")).await.1["total"] != total {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, look).await.expect("the list becomes what it should be");
+    };
     let announced: Vec<_> = (0..10_000).map(announce).collect();
-    until(&world, |list| list.len() == 10_000).await;
+    until_total(10_000).await;
     let fetch = async |path: &str| {
         let began = Instant::now();
         let bytes = world.get(path).send().await.unwrap().bytes().await.unwrap();
@@ -497,8 +516,8 @@ async fn ten_thousand_servers_are_fetched_in_milliseconds() {
         fastest = fastest.min(took);
     }
     println!("10,000 servers are fetched in {fastest:?}");
-    // A megabyte, by a client that is not optimised either.
-    assert!(fastest < Duration::from_millis(250), "{fastest:?}");
+    // A megabyte, by a client that is not optimised either; 30 ms where nothing else runs.
+    assert!(fastest < Duration::from_secs(2), "{fastest:?}");
     let (took, _) = fetch("/api/list/servers?offset=5000&limit=10").await;
     println!("10 of them in {took:?}");
     let query = "/v1/games/skirmish/browser?text=99&sort=name";
@@ -506,7 +525,7 @@ async fn ten_thousand_servers_are_fetched_in_milliseconds() {
     let (again, _) = fetch(query).await;
     println!("looked through in {first:?}, asked again in {again:?}");
     drop(announced);
-    until(&world, <[Value]>::is_empty).await;
+    until_total(0).await;
     world.end().await;
 }
 

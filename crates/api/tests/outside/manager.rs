@@ -1,11 +1,10 @@
 //! `manager.md`: every answer, every error, and which comes first.
 
-use greenroom_api::Rate;
 use greenroom_domain::settings::{Connection, FleetSettings, GatewaySettings};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Wish, World, game, read};
+use crate::support::{Wish, World, game, once, read};
 
 const REQUEST: &str = "/api/manager/request";
 
@@ -258,7 +257,7 @@ async fn pages_of_other_origins_may_call() {
 async fn one_address_without_a_key_is_bounded_and_a_key_has_its_own_rate() {
     let world = World::with(|wish| {
         fleet_of(wish, |_| {});
-        wish.api.limits.allocate_public = Rate::new(1, 2);
+        wish.api.limits.allocate_public = once(2);
     })
     .await;
     let key = world.hosting_key().await;
@@ -266,7 +265,8 @@ async fn one_address_without_a_key_is_bounded_and_a_key_has_its_own_rate() {
         refused(world.post(REQUEST).body("{}"), 422).await;
     }
     let answer = world.post(REQUEST).body("{}").send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &"1".parse().unwrap()));
+    assert_eq!(answer.status(), 429);
+    assert!(answer.headers().contains_key("retry-after"));
     assert!(answer.json::<Value>().await.unwrap()["detail"].is_string());
     assert_eq!(read(world.post(REQUEST).header("x-api-key", &key).json(&body("Ann"))).await.0, 201);
     refused(world.post(REQUEST).header("x-api-key", "gk_0_0").json(&body("Ann")), 401).await;

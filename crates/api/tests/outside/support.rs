@@ -1,6 +1,15 @@
 //! A Greenroom on a port and a folder of its own, and the programs that talk to it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::Router;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -27,7 +36,7 @@ use tokio_tungstenite::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Nothing here takes this long; what does has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 const HELPER: &str = env!("CARGO_BIN_EXE_api-test-helper");
 
@@ -223,6 +232,24 @@ impl World {
     }
 }
 
+/// So many at once, and then no more while a test lasts, however slow the machine is.
+pub(crate) fn once(at_once: u32) -> Rate {
+    Rate { count: NonZeroU32::new(at_once).unwrap(), period: Duration::from_hours(1) * at_once }
+}
+
+/// Where the ports of game servers are.
+pub(crate) const PORTS: RangeInclusive<u16> = 12_000..=27_999;
+
+/// Ports that are one world's: who looks whether a port is free binds it for a moment, in which a game
+/// of another world could not listen on it.
+pub(crate) fn some_ports() -> RangeInclusive<u16> {
+    const EACH: u16 = 40;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let ranges = PORTS.len() as u16 / EACH;
+    let first = PORTS.start() + NEXT.fetch_add(1, Ordering::Relaxed) % ranges * EACH;
+    first..=first + EACH - 1
+}
+
 pub(crate) fn none() -> KeyPermissions {
     KeyPermissions { hosting: false, admin: false, publish: Vec::new(), subscribe: Vec::new() }
 }
@@ -409,9 +436,9 @@ fn fleet() -> FleetSettings {
             fixed: None,
             inner: None,
         }],
-        port_range: 21_000..=21_999,
+        port_range: some_ports(),
         ready: Readiness::Log("^ready$".into()),
-        ready_timeout: Duration::from_secs(15),
+        ready_timeout: Duration::from_secs(50),
         start_tries_max: 1,
         stop_grace: Duration::from_secs(5),
         ready_min: 0,

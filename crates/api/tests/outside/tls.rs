@@ -16,7 +16,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{PATIENCE, World, problem, read};
+use crate::support::{PATIENCE, Wish, World, problem, read};
 
 /// Files of a certificate for the loopback address.
 struct Files {
@@ -62,13 +62,13 @@ async fn connect(
     timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await.expect("an answer")
 }
 
-async fn world_of(files: &Files, root: &CertificateDer<'static>) -> World {
+async fn world_of(files: &Files, root: &CertificateDer<'static>, change: impl FnOnce(&mut Wish)) -> World {
     let tls = Tls::open(files.files()).await.unwrap();
     let root = reqwest::Certificate::from_der(root).unwrap();
     World::with(|wish| {
         (wish.serve.tls, wish.root) = (Some(tls), Some(root));
-        wish.serve.connections_max = 3;
-        wish.serve.handshake_timeout = Duration::from_millis(100);
+        wish.serve.handshake_timeout = PATIENCE;
+        change(wish);
     })
     .await
 }
@@ -77,7 +77,7 @@ async fn world_of(files: &Files, root: &CertificateDer<'static>) -> World {
 async fn requests_and_sockets_are_served_over_tls_alone() {
     let files = Files::new();
     let root = files.write();
-    let world = world_of(&files, &root).await;
+    let world = world_of(&files, &root, |_| {}).await;
     assert_eq!(read(world.get("/healthz")).await.0, 200);
     problem(world.get("/v1/keys"), 401, "unauthorized").await;
 
@@ -112,7 +112,12 @@ async fn requests_and_sockets_are_served_over_tls_alone() {
 async fn who_never_shakes_hands_loses_its_place() {
     let files = Files::new();
     let root = files.write();
-    let world = world_of(&files, &root).await;
+    let world = world_of(&files, &root, |wish| {
+        wish.serve.connections_max = 3;
+        // Long enough for a handshake on a machine that stalls.
+        wish.serve.handshake_timeout = Duration::from_secs(3);
+    })
+    .await;
     let mut silent = Vec::new();
     for _ in 0..3 {
         silent.push(TcpStream::connect(address(&world)).await.unwrap());
@@ -149,7 +154,7 @@ async fn the_end_does_not_wait_for_handshakes() {
 async fn a_new_certificate_is_presented_and_a_broken_one_is_not() {
     let files = Files::new();
     let first = files.write();
-    let world = world_of(&files, &first).await;
+    let world = world_of(&files, &first, |_| {}).await;
     let tls = Tls::open(files.files()).await.unwrap();
     let certificate = reqwest::Certificate::from_der(&first).unwrap();
     let other =
