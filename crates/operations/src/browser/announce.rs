@@ -76,16 +76,15 @@ impl Browser {
         }
         own.announced.insert(Arc::clone(&id), (game.clone(), announced));
         own.is_due(game, &id);
-        let count = own.announced.len();
+        own.gauge();
         drop(own);
-        connected(count);
         self.0.said.notify_one();
         Ok(Announcing { browser: self.clone(), game: game.clone(), id })
     }
 
     /// Commits what is said, until `shutdown`.
     pub(super) fn keep_announcing(&self) {
-        connected(0);
+        self.0.own.lock().gauge();
         let browser = self.clone();
         self.0.deps.tracker.spawn(async move {
             let shutdown = browser.0.deps.shutdown.clone();
@@ -154,14 +153,19 @@ impl Drop for Announcing {
         let mut own = self.browser.0.own.lock();
         own.announced.remove(&self.id);
         own.is_due(&self.game, &self.id);
-        let count = own.announced.len();
+        own.gauge();
         drop(own);
-        connected(count);
         self.browser.0.said.notify_one();
     }
 }
 
 impl Own {
+    /// Tells how many are announced, while nobody can change it: of two who tell at once the later
+    /// number is the one that stays. The name is the contract's.
+    fn gauge(&self) {
+        metrics::gauge!("connected_game_servers").set(self.announced.len() as f64);
+    }
+
     fn is_due(&mut self, game: &GameId, id: &Arc<str>) {
         if !self.due.contains_key(game) {
             self.due.insert(game.clone(), HashSet::new());
@@ -191,9 +195,4 @@ impl Own {
             self.is_due(game, id);
         }
     }
-}
-
-/// The name is the contract's.
-fn connected(count: usize) {
-    metrics::gauge!("connected_game_servers").set(count as f64);
 }
