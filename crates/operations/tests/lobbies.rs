@@ -10,6 +10,9 @@ use greenroom_protocol::auth::BanRequest;
 use serde_json::{Value, json};
 use support::{TestNode, members, size};
 
+/// Long enough to come back within it on a machine that stalls, short enough to wait for its end.
+const GRACE: Duration = Duration::from_secs(4);
+
 async fn node() -> (tempfile::TempDir, TestNode) {
     let folder = tempfile::tempdir().unwrap();
     let node = TestNode::start(folder.path(), LobbySettings::default()).await;
@@ -107,7 +110,7 @@ async fn of_a_hundred_who_join_at_once_all_count() {
 #[tokio::test]
 async fn who_drops_keeps_its_place_for_the_grace_period_and_loses_it_after() {
     let folder = tempfile::tempdir().unwrap();
-    let rules = LobbySettings { grace: Duration::from_millis(300), ..LobbySettings::default() };
+    let rules = LobbySettings { grace: GRACE, ..LobbySettings::default() };
     let node = TestNode::start(folder.path(), rules).await;
     let mut ann = node.player("Ann").await;
     let token = node.sign_in("Ben").await;
@@ -264,7 +267,7 @@ async fn creating_and_closing_lobbies_is_in_the_history() {
         node.node.events.tail(&principal, &studio, Some("v1.skirmish.lobbies.>"), Some(0)).await.unwrap();
     let mut names = Vec::new();
     while names.len() < 2 {
-        let next = tokio::time::timeout(Duration::from_secs(20), tail.next()).await.unwrap().unwrap();
+        let next = tokio::time::timeout(support::PATIENCE, tail.next()).await.unwrap().unwrap();
         let greenroom_operations::events::Tailed::Event(_, event) = next else { continue };
         let event: Value = serde_json::from_slice(&event).unwrap();
         assert!(event["subject"].as_str().unwrap().contains(lobby["id"].as_str().unwrap()));

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long the test waits for what must happen soon.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().collect();
@@ -215,7 +215,7 @@ fn settings() -> Settings {
         }],
         port_range: 20_000..=29_999,
         ready: Readiness::Listening,
-        ready_timeout: Duration::from_secs(20),
+        ready_timeout: Duration::from_secs(50),
         start_tries_max: 3,
         stop_grace: Duration::from_secs(5),
         ready_min: 3,

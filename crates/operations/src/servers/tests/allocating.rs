@@ -109,8 +109,12 @@ async fn one_that_is_not_ready_by_the_deadline_is_stopped() {
     let error = node.servers.allocate(request).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::NoServer);
     node.until("it is stopped", |node| node.scripted.running() == 0).await;
-    let keys = node.directory.list_all(crate::servers::documents::IDEMPOTENCY).await.unwrap();
-    assert!(keys.is_empty(), "its key went with it: {keys:?}");
+    let key_is_gone = async {
+        while !node.directory.list_all(crate::servers::documents::IDEMPOTENCY).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, key_is_gone).await.expect("its key goes with it");
     node.scripted.otherwise(Fate::Ready);
     node.servers.allocate(ask_as("k")).await.expect("a failure is not remembered");
 }
@@ -200,10 +204,12 @@ async fn a_repeat_waits_for_the_first_even_when_no_place_is_left() {
 async fn a_caller_that_goes_away_finds_its_server_by_its_key_and_leaks_none_without() {
     let folder = tempfile::tempdir().unwrap();
     let node = node(folder.path(), &fleet(), Fate::Hangs).await;
-    for request in [ask_as("k"), ask()] {
-        // Polled until it is under way, then dropped.
-        let asked = tokio::time::timeout(Duration::from_millis(200), node.servers.allocate(request));
-        assert!(asked.await.is_err());
+    for (request, running) in [(ask_as("k"), 1), (ask(), 2)] {
+        let asked = spawn(node.servers.clone(), request);
+        node.until("it is under way", |node| node.scripted.running() == running).await;
+        assert!(!asked.is_finished());
+        // Its caller goes away.
+        drop(asked);
     }
     node.until("both start", |node| node.scripted.running() == 2).await;
     for instance in node.scripted.instances() {

@@ -37,6 +37,7 @@ async fn a_pool_that_rose_is_as_high_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let fleet = FleetSettings { ready_min: 1, ready_max: Some(4), ..fleet() };
     let first = node(folder.path(), &fleet, Fate::Ready).await;
+    first.clock.hold();
     let mut given = Vec::new();
     for _ in 0..3 {
         given.push(first.servers.allocate(ask()).await.unwrap().server.id);
