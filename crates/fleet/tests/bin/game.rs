@@ -71,6 +71,14 @@ fn main() -> ExitCode {
                     std::thread::sleep(Duration::from_millis(2));
                 }
             }
+            // Until there is a file of that name in its folder.
+            "await" => {
+                let folder = std::env::var("GREENROOM_SERVER_DIR").expect("the variable");
+                let path = std::path::Path::new(&folder).join(arguments.next().expect("a name"));
+                while !path.exists() {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
             "descriptors" => {
                 let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
                 println!("descriptors={:?}", limit.current);

@@ -1,6 +1,6 @@
 //! The life of containers: what they are given, how they end, what is told of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::Write as _, net::TcpStream, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use greenroom_domain::settings::{ServerLimits, Volume};
@@ -14,7 +14,9 @@ async fn exit_codes_signals_and_memory_are_told_apart() {
     let Some(docker) = shared("exit_codes") else { return };
     let rig = Rig::new(docker).await;
     rig.start(game("zero", &["--port", "{0}", "--exit-after-ms", "300"])).await;
-    rig.start(game("seven", &["--port", "{0}", "--exit-after-ms", "300", "--exit", "7"])).await;
+    let seven = rig.start(game("seven", &["--port", "{0}"])).await[0].port;
+    rig.until_ready("seven").await;
+    TcpStream::connect(("127.0.0.1", seven)).unwrap().write_all(b"!exit 7\n").unwrap();
     rig.start(game("early", &["--exit", "9"])).await;
     let mut greedy = game("greedy", &["--port", "{0}", "--eat-mib", "256"]);
     greedy.limits = ServerLimits { memory_bytes: Some(64 << 20), ..ServerLimits::default() };

@@ -194,14 +194,14 @@ async fn an_engine_that_hangs_or_whose_socket_is_gone_keeps_nobody_waiting() {
     let start = rig.provider.start(game("s2", &["--port", "{0}"]));
     assert_eq!(rig.provider.list().await.unwrap().len(), 1);
     rig.until_seen("s1", |observed| !observed.is_host_reachable).await;
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
     drop(start);
     rig.docker.resume();
     rig.until_seen("s1", |observed| observed.is_host_reachable).await;
     rig.docker.pause();
     let began = std::time::Instant::now();
     tokio::time::timeout(PATIENCE, rig.provider.shutdown()).await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
     rig.docker.resume();
     let rig = rig.reopen().await;
     rig.until_ready("s1").await;

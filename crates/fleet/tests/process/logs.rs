@@ -56,7 +56,7 @@ async fn a_follower_goes_over_a_rotation() {
     let mut spec = game(
         "s1",
         &[
-            "say", "begin", "payload", "flood", "100", "pause", "300", "flood", "100", "pause", "300",
+            "say", "begin", "payload", "flood", "100", "await", "second", "flood", "100", "await", "third",
             "flood", "100", "exit", "0",
         ],
     );
@@ -70,6 +70,12 @@ async fn a_follower_goes_over_a_rotation() {
     let mut floods = 0;
     while let Some(line) = tokio::time::timeout(PATIENCE, lines.next()).await.unwrap() {
         floods += u32::from(line.text.starts_with("flood "));
+        // The next one comes when this one was read: a log of two parts keeps no third.
+        match floods {
+            100 => std::fs::write(host.folder_of("s1").join("second"), "").unwrap(),
+            200 => std::fs::write(host.folder_of("s1").join("third"), "").unwrap(),
+            _ => {}
+        }
     }
     assert_eq!(floods, 300);
     assert!(host.folder_of("s1").join("log.1").exists());

@@ -20,7 +20,7 @@ use greenroom_fleet::{
 use greenroom_protocol::ServerId;
 
 /// Nothing here takes this long; what does has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Host {
     pub(crate) provider: Provider,
