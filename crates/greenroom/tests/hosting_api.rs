@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use greenroom_test_support::{
-    greenroom::{GAME, Installation, Running},
+    greenroom::{GAME, Installation, Role, Running},
     wait_for,
 };
 use reqwest::Method;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_greenroom");
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The one whose machine the servers run on: a game that tells its payload and stays.
 fn there(running_max: u32) -> Installation {
@@ -27,7 +27,7 @@ fn there(running_max: u32) -> Installation {
 /// The one that asks it, in the region `region`.
 fn here(url: &str, key: &str, region: &str) -> Installation {
     let fleet = format!(
-        "provider = \"hosting-api\"\nregions = [\"{region}\"]\nready_timeout = \"5s\"\nstart_tries_max = 1\n\
+        "provider = \"hosting-api\"\nregions = [\"{region}\"]\nready_timeout = \"50s\"\nstart_tries_max = 1\n\
          hosting_api = {{ url = \"{url}\", game = \"{GAME}\", key = \"{key}\" }}\n"
     );
     Installation::new(PROGRAM, "team_size = 2", &fleet, 1)
@@ -91,7 +91,8 @@ async fn an_end_there_is_an_end_here() {
     let near = here(&there.url, &key(&there).await, "eu");
     let running = near.serve().await;
     let server = allocate(&running, "").await;
-    far.games()[0].kill();
+    let processes = far.until_processes(|all| all.iter().any(|process| process.role == Role::Game)).await;
+    processes.iter().find(|process| process.role == Role::Game).unwrap().kill();
     let ended = running.server_in(text(&server["id"]), "ended").await;
     assert_eq!(ended["exit"]["signal"], 9, "{ended}");
 }

@@ -14,7 +14,7 @@ use greenroom_test_support::{
 use serde_json::json;
 use yaml_rust2::{Yaml, YamlLoader};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 fn packaging(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/docker").join(name)

@@ -65,7 +65,7 @@ async fn everything_is_served_over_tls() {
     write_certificate(installation.folder());
     running.signal(Signal::HUP);
     let is_told =
-        wait_for(|| running.log().contains("a new TLS certificate is presented"), Duration::from_secs(20));
+        wait_for(|| running.log().contains("a new TLS certificate is presented"), Duration::from_mins(1));
     assert!(is_told.await, "{}", running.log());
     assert!(!ask().status.success());
     fs::copy(installation.folder().join("tls.crt"), &trusted).unwrap();

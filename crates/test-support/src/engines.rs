@@ -30,7 +30,7 @@ pub const REQUIRE_ENGINES: &str = "GREENROOM_REQUIRE_ENGINES";
 pub const NATS_SERVER: &str = "GREENROOM_NATS_SERVER";
 
 /// How long an engine may take until it listens.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How long to wait between two looks at a starting engine.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);

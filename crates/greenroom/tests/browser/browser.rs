@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 
 use crate::processes::{Folder, Process};
 
-const START_MAX: Duration = Duration::from_secs(30);
+const START_MAX: Duration = Duration::from_secs(90);
 /// How long the page may take to show what it should, unless a match has to end first.
-const SHOWN_MAX: Duration = Duration::from_secs(15);
+const SHOWN_MAX: Duration = Duration::from_mins(1);
 const POLL_EVERY: Duration = Duration::from_millis(40);
 
 /// Chromium and its driver, where both are installed.

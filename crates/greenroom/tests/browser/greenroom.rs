@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 
 use crate::processes::{Folder, Process};
 
-const START_MAX: Duration = Duration::from_secs(30);
-const ANSWER_MAX: Duration = Duration::from_secs(10);
+const START_MAX: Duration = Duration::from_secs(90);
+const ANSWER_MAX: Duration = Duration::from_mins(1);
 
 /// Skirmish as it comes, but over soon.
 const CONFIGURATION: &str = r#"

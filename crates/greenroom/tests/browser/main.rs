@@ -30,10 +30,10 @@ use crate::{
     processes::Folder,
 };
 
-/// All of it; a quarter of that where the machine is not busy.
-const WALK_MAX: Duration = Duration::from_mins(4);
+/// All of it; an eighth of that where the machine is not busy.
+const WALK_MAX: Duration = Duration::from_mins(8);
 /// A match, with its countdown and what may hold it up.
-const MATCH_MAX: Duration = Duration::from_secs(45);
+const MATCH_MAX: Duration = Duration::from_secs(90);
 const POLL_EVERY: Duration = Duration::from_millis(50);
 /// How far a player has to get, in world units: more than it is wide.
 const STEPS: f64 = 60.0;

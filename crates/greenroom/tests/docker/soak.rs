@@ -24,11 +24,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SAME_LOOKS: u32 = 40;
 
 /// What is counted of Greenroom.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Counts {
     descriptors: usize,
     threads: usize,
     tasks: u64,
+}
+
+impl Counts {
+    fn is_within(self, other: Self) -> bool {
+        self.descriptors <= other.descriptors && self.threads <= other.threads && self.tasks <= other.tasks
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -45,7 +51,8 @@ async fn after_many_servers_everything_is_as_before() {
     let deadline = Instant::now() + PATIENCE;
     let after = loop {
         let after = counts(&running).await;
-        if after == before {
+        // Threads that wait for blocking work and connections that idle may be fewer by now.
+        if after.is_within(before) {
             break after;
         }
         assert!(Instant::now() < deadline, "before {before:?}\nafter {after:?}");

@@ -25,7 +25,7 @@ pub(crate) const VERSION: &str = "1.0.0";
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Within how long Greenroom tells what has become of a container or an engine, on a busy machine.
-pub(crate) const TOLD_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const TOLD_WITHIN: Duration = Duration::from_secs(50);
 
 /// A Docker Engine and an installation of Greenroom that starts game servers on it.
 pub(crate) struct World {
@@ -176,7 +176,7 @@ pub(crate) fn say(port: u16, line: &str) -> String {
 pub(crate) fn say_by_udp(port: u16, text: &str) -> String {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(("127.0.0.1", port)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.send(text.as_bytes()).unwrap();
     let mut datagram = [0; 512];
     let size = socket.recv(&mut datagram).unwrap_or(0);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{Acknowledged, installation, text};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const UNAVAILABLE: &str = "This is temporarily unavailable. Try again in a moment.";
 

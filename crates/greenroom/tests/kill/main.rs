@@ -42,7 +42,7 @@ const HOLDERS: usize = 20;
 const LIFE_MAX_MS: u64 = 600;
 
 /// How long effects may take to be carried out after a start.
-const SETTLE_MAX: Duration = Duration::from_secs(20);
+const SETTLE_MAX: Duration = Duration::from_mins(1);
 
 /// Files of the test in the installation's folder: the servers that were started, one a line.
 const STARTS: &str = "starts";
@@ -97,7 +97,8 @@ async fn whatever_was_acknowledged_survives_and_nothing_happens_twice() {
             );
             running.signal(Signal::INT);
             assert!(running.ended().await.success(), "{}", running.log());
-            assert_eq!(installation.processes(), [], "`dev` stops its own");
+            // `dev` stops its own.
+            installation.until_nothing_is_left().await;
             return;
         }
 

@@ -14,7 +14,7 @@ use tokio::{
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_greenroom");
 const REQUEST: &str = "/api/manager/request";
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What runs the game servers. The game is that of `greenroom_test_support::engines::docker`.
 pub(crate) struct Fleet {

@@ -17,6 +17,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU16, Ordering},
     },
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -24,6 +25,9 @@ use tempfile::TempDir;
 pub use processes::{Process, Role};
 pub use running::{Answer, Api, Running};
 pub use socket::{Gone, Socket};
+
+/// How long anything may take that a test waits for, on a machine that much else runs on.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The game of [`Installation::new`]'s configuration.
 pub const GAME: &str = "arena";
@@ -174,6 +178,33 @@ impl Installation {
     /// The processes of its game servers and their supervisors that live now.
     pub fn processes(&self) -> Vec<Process> {
         processes::of(&self.data_dir)
+    }
+
+    /// Waits until its processes are as they should be; gives them. One that has just been started is
+    /// not in the system's table with all that it is found by, and one that has done its work may
+    /// still be ending.
+    ///
+    /// # Panics
+    ///
+    /// If they are not in time.
+    pub async fn until_processes(&self, are: impl Fn(&[Process]) -> bool) -> Vec<Process> {
+        let mut found = Vec::new();
+        let look = || {
+            found = self.processes();
+            are(&found)
+        };
+        let came = crate::wait_for(look, PATIENCE).await;
+        assert!(came, "the processes of game servers are not as they should be: {found:#?}");
+        found
+    }
+
+    /// Waits until no process of a game server is left.
+    ///
+    /// # Panics
+    ///
+    /// If one still is after some time.
+    pub async fn until_nothing_is_left(&self) {
+        self.until_processes(<[Process]>::is_empty).await;
     }
 
     /// The game servers' own processes that live now.

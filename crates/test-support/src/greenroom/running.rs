@@ -13,11 +13,8 @@ use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::{GAME, Gone, Installation, Socket};
+use super::{GAME, Gone, Installation, PATIENCE, Socket};
 use crate::wait_for;
-
-/// How long anything may take that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lines of a child, as they come.
 #[derive(Clone, Debug, Default)]
