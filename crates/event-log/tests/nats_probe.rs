@@ -108,7 +108,7 @@ async fn durable_pull_consumers() {
     let config = pull::Config {
         durable_name: Some("c".into()),
         ack_policy: AckPolicy::Explicit,
-        ack_wait: Duration::from_millis(200),
+        ack_wait: Duration::from_secs(2),
         max_deliver: 2,
         max_ack_pending: 4_096,
         filter_subject: "v1.*.servers.>".into(),
@@ -120,7 +120,7 @@ async fn durable_pull_consumers() {
 
     let fetch = async |count| {
         let mut batch =
-            consumer.batch().max_messages(count).expires(Duration::from_secs(5)).messages().await.unwrap();
+            consumer.batch().max_messages(count).expires(Duration::from_secs(30)).messages().await.unwrap();
         let mut messages = Vec::new();
         while messages.len() < count
             && let Some(message) = batch.next().await
@@ -147,7 +147,7 @@ async fn durable_pull_consumers() {
     // A fetch is what notices that the last delivery's time has passed.
     let advisory = tokio::select! {
         advisory = advisories.next() => advisory.unwrap(),
-        _ = fetch(1) => tokio::time::timeout(Duration::from_secs(5), advisories.next()).await.unwrap().unwrap(),
+        _ = fetch(1) => tokio::time::timeout(Duration::from_mins(1), advisories.next()).await.unwrap().unwrap(),
     };
     let advisory: serde_json::Value = serde_json::from_slice(&advisory.payload).unwrap();
     assert_eq!((advisory["stream_seq"].as_u64(), advisory["deliveries"].as_u64()), (Some(1), Some(2)));

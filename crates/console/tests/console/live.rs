@@ -66,7 +66,7 @@ async fn streams_end_with_the_node() {
     installation.node.shutdown.cancel();
     while events.next().await.is_some() {}
     installation.node.tracker.close();
-    tokio::time::timeout(std::time::Duration::from_secs(20), installation.node.tracker.wait())
+    tokio::time::timeout(std::time::Duration::from_mins(1), installation.node.tracker.wait())
         .await
         .expect("no task of a stream outlives the node");
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const TRIES_MAX: usize = 100;
 
 /// Longer than anything that is waited for takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Bench {
     folder: TempDir,
