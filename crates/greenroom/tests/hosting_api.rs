@@ -71,11 +71,18 @@ async fn a_server_is_given_logged_found_after_a_restart_and_stopped() {
     running.kill();
     let mut running = near.serve().await;
     running.server_in(&id, "allocated").await;
-    let hosts = running.get("/v1/hosts").await;
-    let far_host =
-        hosts.body["hosts"].as_array().unwrap().iter().find(|host| host["provider"] == "hosting-api");
-    assert_eq!(far_host.unwrap()["state"], "up", "{hosts:?}");
-    assert_eq!(far_host.unwrap()["servers"], 1, "{hosts:?}");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let hosts = running.get("/v1/hosts").await;
+        let mut all = hosts.body["hosts"].as_array().unwrap().iter();
+        let far_host = all.find(|host| host["provider"] == "hosting-api").unwrap();
+        if far_host["state"] == "up" {
+            assert_eq!(far_host["servers"], 1, "{hosts:?}");
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "it is not found again: {hosts:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(there.servers().await.len(), 1);
 
     running.stop_server(&id).await;

@@ -25,7 +25,7 @@ fn run(docker: &Docker, arguments: &[&str]) -> String {
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(90);
     while !holds() {
         assert!(Instant::now() < deadline, "{what}");
         thread::sleep(Duration::from_millis(10));
@@ -53,7 +53,7 @@ fn a_game_echoes_over_its_published_ports_and_its_image_checks_its_health() {
     docker.import_game_with(
         "checked",
         &["1.0.0"],
-        &[r#"ENV GAME_ARGS="--delay-ms 300""#, r#"HEALTHCHECK --interval=50ms CMD ["/game", "--health"]"#],
+        &[r#"ENV GAME_ARGS="--delay-ms 300""#, r#"HEALTHCHECK --interval=50ms --retries=1000 CMD ["/game", "--health"]"#],
     );
     let id = run(docker, &["--name", "--exit", "--port", "7000"]);
     let tcp = address(docker, &id, "7000/tcp");
@@ -62,7 +62,7 @@ fn a_game_echoes_over_its_published_ports_and_its_image_checks_its_health() {
     assert_eq!(ask(&tcp, "!arguments\n"), "arguments [\"--name\", \"--exit\", \"--port\", \"7000\"]\n");
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     udp.connect(address(docker, &id, "7000/udp")).unwrap();
-    udp.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    udp.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     udp.send(b"ping").unwrap();
     let mut datagram = [0; 16];
     let size = udp.recv(&mut datagram).unwrap();
