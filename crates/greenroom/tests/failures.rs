@@ -21,7 +21,7 @@ const STAYS: &str = "command = [\"/bin/sh\", \"-c\", \"echo hello; exec sleep 10
                      ports = [{ name = \"default\", protocol = \"tcp\" }]\nport_range = \"{ports}\"\nstop_grace = \"1s\"\nrunning_max = 4\n";
 
 fn installation() -> Installation {
-    Installation::new(PROGRAM, "team_size = 4, grace = \"60s\"", STAYS, 4)
+    Installation::new(PROGRAM, "team_size = 4, grace = \"10m\"", STAYS, 4)
 }
 
 fn text(value: &Value) -> String {

@@ -29,7 +29,7 @@ fn installation(script: &str, stop_grace: &str, ports: u16) -> Installation {
          ports = [{{ name = \"default\", protocol = \"tcp\" }}]\n\
          stop_grace = \"{stop_grace}\"\nrunning_max = {ports}\n"
     );
-    Installation::new(PROGRAM, "team_size = 2, grace = \"60s\"", &fleet, ports)
+    Installation::new(PROGRAM, "team_size = 2, grace = \"10m\"", &fleet, ports)
 }
 
 async fn allocate(api: &Api) -> Value {

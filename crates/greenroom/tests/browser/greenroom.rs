@@ -22,7 +22,7 @@ const CONFIGURATION: &str = r#"
 
 [games.skirmish]
 studio = "demo"
-lobby = { team_size = 4, members_max = 8, grace = "30s" }
+lobby = { team_size = 4, members_max = 8, grace = "10m" }
 
 [games.skirmish.fleet]
 command = [

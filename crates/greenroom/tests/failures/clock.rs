@@ -93,7 +93,7 @@ async fn jumps_by(offset_s: i64) {
     let installation = installation().with_env(fault.env());
     let mut running = installation.dev().await;
     let mut before = before(&running).await;
-    // Bob's place is kept for 60 s; an hour is more.
+    // Bob's place is kept for ten minutes; an hour is more.
     fault.set(offset_s).unwrap();
     before.deadlines_looked_at().await;
     assert!(wait_for(|| noticed(&running), NOTICED_MAX).await, "the jump is not noticed:\n{}", running.log());

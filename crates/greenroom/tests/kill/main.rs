@@ -131,7 +131,7 @@ fn installation() -> Installation {
              ready = \"log:^hello\"\nstop_grace = \"5s\"\nrunning_max = 90\n"
         )
     };
-    let lobby = "team_size = 4, members_max = 8, grace = \"120s\"";
+    let lobby = "team_size = 4, members_max = 8, grace = \"10m\"";
     let installation = Installation::new(env!("CARGO_BIN_EXE_greenroom"), lobby, "command = [\"none\"]", 0);
     let starts = installation.folder().join(STARTS);
     let ports = greenroom_test_support::greenroom::some_ports(120);
