@@ -20,7 +20,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 const WRONG_LAST_SEQUENCE: u64 = 10_071;
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How JetStream answers a publish.
 #[derive(Debug, Deserialize)]

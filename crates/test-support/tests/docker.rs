@@ -53,7 +53,10 @@ fn a_game_echoes_over_its_published_ports_and_its_image_checks_its_health() {
     docker.import_game_with(
         "checked",
         &["1.0.0"],
-        &[r#"ENV GAME_ARGS="--delay-ms 300""#, r#"HEALTHCHECK --interval=50ms --retries=1000 CMD ["/game", "--health"]"#],
+        &[
+            r#"ENV GAME_ARGS="--delay-ms 300""#,
+            r#"HEALTHCHECK --interval=50ms --retries=1000 CMD ["/game", "--health"]"#,
+        ],
     );
     let id = run(docker, &["--name", "--exit", "--port", "7000"]);
     let tcp = address(docker, &id, "7000/tcp");

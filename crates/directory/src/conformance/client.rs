@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How long a case waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Commits until it is known what became of it. Puts must have content that nobody else writes.
 /// The revision of a delete whose answer was lost is answered as 0.
