@@ -27,7 +27,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungsten
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Longer than anything here takes; a test that reaches it has hung.
-pub(crate) const HANG: Duration = Duration::from_secs(30);
+pub(crate) const HANG: Duration = Duration::from_mins(1);
 
 #[derive(clap::Parser)]
 struct CommandLine {
@@ -35,13 +35,22 @@ struct CommandLine {
     args: Args,
 }
 
-/// The defaults, but quick: a match of two seconds, no time for stragglers.
-pub(crate) fn quick_args() -> Args {
+/// A match that is going on for as long as a test may take, whoever is late.
+pub(crate) fn long_args() -> Args {
     let mut args = <CommandLine as clap::Parser>::parse_from(["skirmish-server"]).args;
-    args.match_seconds = 2;
+    args.match_seconds = 600;
+    args.idle_seconds = 600;
     args.wait_seconds = 1;
     args.result_seconds = 1;
     args.seed = Some(5);
+    args
+}
+
+/// A match of two seconds, which begins when all are there.
+pub(crate) fn quick_args() -> Args {
+    let mut args = long_args();
+    args.match_seconds = 2;
+    args.wait_seconds = 60;
     args
 }
 
@@ -259,6 +268,21 @@ impl Player {
         loop {
             if let Seen::Closed(code) = self.next().await {
                 return code;
+            }
+        }
+    }
+
+    /// Sends the input `sequence`, and waits for the snapshot in which it was applied to the seat `you`;
+    /// where that seat aims.
+    pub(crate) async fn input(&mut self, you: usize, sequence: u16, aim: u16) -> u16 {
+        let ([low, high], [aim_low, aim_high]) = (sequence.to_le_bytes(), aim.to_le_bytes());
+        self.send(&[1, low, high, 0, 0, 0, aim_low, aim_high]).await;
+        loop {
+            let Seen::Snapshot(bytes) = self.next().await else { continue };
+            assert!(bytes.len() <= 3 * 1024);
+            let player = 20 + you * 19;
+            if u16::from_le_bytes([bytes[player + 17], bytes[player + 18]]) == sequence {
+                return u16::from_le_bytes([bytes[player + 8], bytes[player + 9]]);
             }
         }
     }
