@@ -19,8 +19,9 @@ const ALLOCATIONS: usize = 200;
 /// Those who ask at once.
 const ASKERS: usize = 4;
 
-/// How much later than it really came an answer may be noticed by us.
-const NOTICED_LATE_MAX_MS: u64 = 50;
+/// How long it may take, on a machine that stalls, until an end that was recorded is known to who gives
+/// servers away.
+const KNOWN_LATE_MAX_MS: u64 = 500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_whose_servers_crash_now_and_then_never_hands_out_a_dead_one() {
@@ -29,12 +30,12 @@ async fn a_pool_whose_servers_crash_now_and_then_never_hands_out_a_dead_one() {
     let script = r#"echo "pid $$" >> "$STARTS"; n=$(($(grep -nx "pid $$" "$STARTS" | tail -n 1 | cut -d : -f 1) % 20)); case $n in 2|7) exit 1;; esac; if [ $n = 17 ]; then "$0" skirmish-server --port "$1" & sleep 0.2; kill -9 $!; kill -9 $$; fi; exec "$0" skirmish-server --port "$1""#;
     let installation = Installation::new(PROGRAM, "", "command = [\"none\"]", 0);
     let starts = installation.folder().join("starts");
-    let ports = greenroom_test_support::greenroom::some_ports(60);
+    let ports = greenroom_test_support::greenroom::some_ports(120);
     let fleet = format!(
         "command = [\"/bin/sh\", \"-c\", '''{script}''', \"{{greenroom}}\", \"{{port}}\"]\n\
          environment = {{ STARTS = {starts:?} }}\nport_range = \"{ports}\"\n\
          ports = [{{ name = \"default\", protocol = \"tcp\" }}]\n\
-         stop_grace = \"2s\"\nready_min = 5\nwarm_payload = \"file\"\nrunning_max = 30\n\
+         stop_grace = \"2s\"\nready_min = 5\nwarm_payload = \"file\"\nrunning_max = 100\n\
          start_tries_max = 5\n"
     );
     installation.configure("", &fleet);
@@ -66,8 +67,8 @@ struct Given {
 }
 
 async fn allocate(api: &Api) -> Given {
+    let asked_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     let answer = api.allocate(None).await;
-    let answered_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     assert_eq!(answer.status, 200, "{answer:?}");
     let server = &answer.body["server"];
     let (id, port) = (server["id"].as_str().unwrap().to_owned(), server["port"].as_u64().unwrap() as u16);
@@ -76,8 +77,8 @@ async fn allocate(api: &Api) -> Given {
         let ended = ended(api, &id).await;
         let ended_ms = ended["exit"]["at"].as_u64().unwrap();
         assert!(
-            ended_ms + NOTICED_LATE_MAX_MS >= answered_ms,
-            "a server was given at {answered_ms} that was dead since {ended_ms}: {ended:#}"
+            ended_ms + KNOWN_LATE_MAX_MS >= asked_ms,
+            "a server was given that was asked for at {asked_ms} and dead since {ended_ms}: {ended:#}"
         );
     }
     // Makes room for the next.
