@@ -235,6 +235,7 @@ async fn who_announces_nothing_or_too_much_is_closed() {
         sent += 1;
     }
     assert_eq!(flooder.closed().await, (1008, "too many messages".into()));
+    flooder.gone().await;
     assert!(settled(&world).await.is_empty());
     world.end().await;
 }

@@ -84,6 +84,7 @@ async fn a_flood_is_told_once_dropped_and_then_closed() {
     assert_eq!(told["code"], "rate_limited");
     let (code, reason) = flooder.closed().await;
     assert_eq!((code, reason.as_str()), (1008, "too many messages"));
+    flooder.gone().await;
     // It harmed itself alone.
     other.send(json!({ "type": "ping" })).await;
     other.until("pong").await;
