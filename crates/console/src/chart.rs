@@ -8,7 +8,7 @@ use crate::format;
 
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 176.0;
-const LEFT: f64 = 36.0;
+const LEFT: f64 = 46.0;
 const RIGHT: f64 = 8.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 24.0;

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    pages::{builds, hosts, lobbies, lobby, overview, server, servers},
+    pages::{browser, builds, hosts, lobbies, lobby, overview, server, servers},
     parts::Times,
 };
 
@@ -39,6 +39,7 @@ const RENDER_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) enum Topic {
     Overview,
     Servers(servers::Filter),
+    Browser(browser::Filter),
     Hosts,
     Builds(GameId),
     Server(GameId, ServerId),
@@ -189,6 +190,7 @@ impl Live {
         match topic {
             Topic::Overview => overview::fragment(node, &self.samples(), times),
             Topic::Servers(filter) => servers::fragment(node, filter, times),
+            Topic::Browser(filter) => browser::fragment(node, filter, times),
             Topic::Hosts => hosts::fragment(node, times),
             Topic::Builds(game) => builds::fragment(node, game, times).await,
             Topic::Server(game, id) => server::fragment(node, game, id, times).await,

@@ -77,11 +77,20 @@ fn copy_button(text: &str) -> Markup {
 
 /// The same change by the API, to be copied into a terminal.
 pub(crate) fn curl(command: &str) -> Markup {
+    curl_with(command, &html! { code { "GREENROOM_ADMIN_TOKEN" } " is the installation's admin token." })
+}
+
+/// The same for a call that is open to everybody.
+pub(crate) fn curl_of_all(command: &str, note: &str) -> Markup {
+    curl_with(command, &html! { (note) })
+}
+
+fn curl_with(command: &str, note: &Markup) -> Markup {
     html! {
         details.curl {
             summary { "The same from the command line" }
             div.command { pre tabindex="0" { code { (command) } } (copy_button(command)) }
-            p.soft { code { "GREENROOM_ADMIN_TOKEN" } " is the installation's admin token." }
+            p.soft { (note) }
         }
     }
 }
@@ -139,10 +148,19 @@ pub(crate) fn player_path(game: &GameId, id: &PlayerId) -> String {
 
 /// Links to other parts of a long list, each with a query that replaces the present one.
 pub(crate) fn pages(earlier: Option<String>, later: Option<String>) -> Markup {
+    page_links(earlier.map(|href| ("← Previous", "prev", href)), later)
+}
+
+/// The same for a list whose parts are only known one after the other: to the first one and to the next.
+pub(crate) fn pages_on(first: Option<String>, later: Option<String>) -> Markup {
+    page_links(first.map(|href| ("← First page", "first", href)), later)
+}
+
+fn page_links(earlier: Option<(&str, &str, String)>, later: Option<String>) -> Markup {
     html! {
         @if earlier.is_some() || later.is_some() {
             nav.pages aria-label="Pages" {
-                @if let Some(href) = earlier { a.button href=(href) rel="prev" { "← Previous" } }
+                @if let Some((words, rel, href)) = earlier { a.button href=(href) rel=(rel) { (words) } }
                 @if let Some(href) = later { a.button href=(href) rel="next" { "Next →" } }
             }
         }

@@ -21,6 +21,7 @@ use crate::{
 pub(crate) enum Section {
     Overview,
     Servers,
+    Browser,
     Hosts,
     Builds,
     Lobbies,
@@ -29,13 +30,22 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 7] =
-        [Self::Overview, Self::Servers, Self::Builds, Self::Hosts, Self::Lobbies, Self::Players, Self::Audit];
+    const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Servers,
+        Self::Browser,
+        Self::Builds,
+        Self::Hosts,
+        Self::Lobbies,
+        Self::Players,
+        Self::Audit,
+    ];
 
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
             Self::Servers => "Game servers",
+            Self::Browser => "Server browser",
             Self::Hosts => "Hosts",
             Self::Builds => "Builds",
             Self::Lobbies => "Lobbies",
@@ -48,6 +58,7 @@ impl Section {
         match self {
             Self::Overview => "/console",
             Self::Servers => "/console/servers",
+            Self::Browser => "/console/browser",
             Self::Hosts => "/console/hosts",
             Self::Builds => "/console/builds",
             Self::Lobbies => "/console/lobbies",
@@ -98,7 +109,7 @@ impl Notice {
 
     pub(crate) const fn sentence(self) -> &'static str {
         match self {
-            Self::ServerStarting => "The game server is yours. This page shows how it fares.",
+            Self::ServerStarting => "The game server was asked for. This page shows how it fares.",
             Self::BuildPulled => "The version is pulled to the hosts that do not have it yet.",
             Self::BuildsRefreshed => "The versions were looked up again.",
             Self::ServerStopping => "The game server was told to stop.",

@@ -47,6 +47,9 @@ pub struct Announced {
     pub server: Option<ServerId>,
     /// When it announced itself.
     pub since: Timestamp,
+    /// When it was last heard, as of when this was written.
+    #[serde(default)]
+    pub heard_at: Timestamp,
 }
 
 /// A name with nothing in it that can be seen.
@@ -67,7 +70,26 @@ impl Announced {
         let version = said.version.and_then(|version| text::bounded(&version, text::LABEL_CHARS_MAX));
         let address = address.to_canonical();
         let Announcement { port, tls, players, players_max, region, .. } = said;
-        Ok(Self { id, name, port, tls, players, players_max, region, version, address, server, since: now })
+        let (since, heard_at) = (now, now);
+        Ok(Self {
+            id,
+            name,
+            port,
+            tls,
+            players,
+            players_max,
+            region,
+            version,
+            address,
+            server,
+            since,
+            heard_at,
+        })
+    }
+
+    /// Whether players are shown the same of both: when a server was last heard is not for them.
+    pub fn says_what(&self, other: &Self) -> bool {
+        *self == Self { heard_at: self.heard_at, ..other.clone() }
     }
 
     /// Takes in what it says later. Tells whether that is news.

@@ -180,6 +180,7 @@ impl Visit {
                 }
             };
             keep_alive.heard();
+            announcing.heard();
             let report = match &message {
                 Message::Pong(_) | Message::Close(_) => continue,
                 _ if !pace.take() => {

@@ -6,6 +6,7 @@ const LINES_MAX = 5_000;
 const SAID = {
   begins: "",
   ends: "The server has ended. This is the end of its log.",
+  away: "The log cannot be read at the moment. It is shown as soon as it can be.",
   missing: "There is no log, or it is no longer kept.",
 };
 

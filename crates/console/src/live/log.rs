@@ -8,6 +8,8 @@ use greenroom_operations::{Node, servers::ServerError};
 use greenroom_protocol::{GameId, ServerId};
 use tokio::{sync::mpsc, time::sleep};
 
+use crate::pages::servers;
+
 /// Lines of the past that a page begins with.
 pub(crate) const TAIL_LINES: usize = 500;
 
@@ -25,6 +27,8 @@ pub(super) enum LogNews {
     Line(LogLine),
     /// Nothing more will come.
     Ends,
+    /// It cannot be read at the moment, which is tried again.
+    Away,
     /// There is none, or none any more.
     Missing,
 }
@@ -47,13 +51,15 @@ pub(super) fn follow(node: &Node, game: GameId, id: ServerId) -> mpsc::Receiver<
 }
 
 async fn pump(node: &Node, game: &GameId, id: &ServerId, news: &mpsc::Sender<LogNews>) {
-    let mut changes = node.servers.watch();
+    let (mut changes, mut hosts) = (node.servers.watch(), node.servers.host_changes());
+    let mut is_away = false;
     loop {
         let now = node.servers.living(id).map(|server| server.instance());
         let mut read = None;
         match node.servers.logs(game, id, LogQuery { tail_lines: TAIL_LINES, follow: true }).await {
             Ok(mut lines) => {
                 read.clone_from(&now);
+                is_away = false;
                 if news.send(LogNews::Begins).await.is_err() {
                     return;
                 }
@@ -67,25 +73,52 @@ async fn pump(node: &Node, game: &GameId, id: &ServerId, news: &mpsc::Sender<Log
                 let _ = news.send(LogNews::Missing).await;
                 return;
             }
-            Err(error) => tracing::debug!(server = %id, %error, "a log cannot be followed yet"),
+            Err(error) => {
+                tracing::debug!(server = %id, %error, "a log cannot be followed yet");
+                if !matches!(error, ServerError::NotFound) && !is_away {
+                    is_away = true;
+                    if news.send(LogNews::Away).await.is_err() {
+                        return;
+                    }
+                }
+            }
         }
         // The next try of the same server has a log of its own; one that could not be read, or is not
         // there yet, is tried again.
-        let is_another = |server: &Server| !server.state.is_final() && Some(server.instance()) != read;
+        let is_another = |server: &Server, read: Option<&ServerId>| {
+            !server.state.is_final() && Some(&server.instance()) != read
+        };
         loop {
             changes.mark_unchanged();
+            hosts.mark_unchanged();
+            // What was followed breaks off with its host, and goes on when that is back.
+            if read.is_some() && is_host_lost(node, id) {
+                (read, is_away) = (None, true);
+                if news.send(LogNews::Away).await.is_err() {
+                    return;
+                }
+            }
             match node.servers.living(id) {
-                Some(server) if is_another(&server) => break,
+                Some(server) if is_another(&server, read.as_ref()) => break,
                 Some(server) if !server.state.is_final() => {}
                 Some(_) | None => {
                     let _ = news.send(LogNews::Ends).await;
                     return;
                 }
             }
-            if changes.changed().await.is_err() {
+            // Whichever comes first: both lead to the same look.
+            let changed = tokio::select! {
+                changed = changes.changed() => changed,
+                changed = hosts.changed() => changed,
+            };
+            if changed.is_err() {
                 return;
             }
         }
         sleep(RETRY_PAUSE).await;
     }
+}
+
+fn is_host_lost(node: &Node, id: &ServerId) -> bool {
+    node.servers.living(id).is_some_and(|server| servers::lost_hosts(node).contains(&server.birth.host))
 }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     Console,
-    pages::{Asked, Named, OfGame, lobbies, servers},
+    pages::{Asked, Named, OfGame, browser, lobbies, servers},
 };
 
 /// Events that wait for a slow reader; its fragments then skip what is out of date.
@@ -58,6 +58,14 @@ pub(crate) async fn server(
     parts: Parts,
 ) -> Response {
     open(console, parts, Topic::Server(game, id))
+}
+
+pub(crate) async fn browser(
+    State(console): State<Console>,
+    Asked(filter): Asked<browser::Filter>,
+    parts: Parts,
+) -> Response {
+    open(console, parts, Topic::Browser(filter.bounded()))
 }
 
 pub(crate) async fn hosts(State(console): State<Console>, parts: Parts) -> Response {
@@ -183,6 +191,7 @@ async fn send_log(events: &mpsc::Sender<Event>, news: impl Iterator<Item = LogNe
             }
             LogNews::Begins => "begins",
             LogNews::Ends => "ends",
+            LogNews::Away => "away",
             LogNews::Missing => "missing",
         };
         send_lines(events, &mut lines).await?;

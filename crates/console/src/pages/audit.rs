@@ -29,9 +29,9 @@ pub(crate) async fn show(view: View, Asked(asked): Asked<Part>) -> Response {
     let next = page.next.map(|next| format!("/console/audit{}", query(&[("after", &next.to_string())])));
     let content = html! {
         h1 { "Audit log" }
-        p.count { "What administrators did, here, on the command line and by the API; newest first." }
+        p.count { "What administrators changed, here, on the command line and by the API; newest first." }
         (table(&page.items, view.times()))
-        (parts::pages(None, next))
+        (parts::pages_on(after.map(|_| Section::Audit.path().to_owned()), next))
     };
     view.page(Section::Audit, &[], &content)
 }
@@ -48,10 +48,10 @@ fn table(entries: &[AuditEntry], times: Times) -> Markup {
                         @for AuditEntry { entry, .. } in entries {
                             tr {
                                 td { (times.at(entry.at)) }
-                                td { (entry.actor) }
+                                td { (entry.actor.strip_prefix("admin:").unwrap_or(&entry.actor)) }
                                 td { (words(&entry.action)) }
-                                td.mono { (entry.subject) }
-                                td.wide.soft { (detail(&entry.detail)) }
+                                td.mono.text { (entry.subject) }
+                                td.wide.soft.text { (detail(&entry.detail)) }
                             }
                         }
                     }
@@ -67,9 +67,9 @@ fn words(action: &str) -> &str {
         "signed_in" => "Signed in",
         "signed_out" => "Signed out",
         "server.start" => "Started a game server",
-        "server.stop" => "Stopped a game server",
-        "build.pull" => "Pulled a version",
-        "lobby.close" => "Closed a lobby",
+        "server.stop" | "server_stopped" => "Stopped a game server",
+        "build.pull" | "build_pulled" => "Pulled a version",
+        "lobby.close" | "lobby_closed" => "Closed a lobby",
         "player.ban" | "player_banned" => "Banned a player",
         "player.unban" | "player_unbanned" => "Lifted a ban",
         "admin_added" => "Added an administrator",

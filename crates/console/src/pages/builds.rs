@@ -133,7 +133,7 @@ fn drawn(list: &BuildList, times: Times) -> Markup {
             }
             div.scroll {
                 table {
-                    thead { tr { th { "Version" } th { "Servers of it" } th { "On the hosts" } } }
+                    thead { tr { th { "Version" } th.wide { "For new servers" } th { "On the hosts" } } }
                     tbody { @for build in &list.builds { (row(build)) } }
                 }
             }
@@ -144,8 +144,11 @@ fn drawn(list: &BuildList, times: Times) -> Markup {
 fn row(build: &BuildView) -> Markup {
     html! {
         tr id=(format!("build-{}", build.tag)) {
-            td { b { (build.version) } @if build.tag != build.version { " " span.mono.soft { (build.tag) } } }
-            td { @if build.supported { (parts::badge("good", "Supported")) } @else { (parts::badge("off", "Too old")) } }
+            td {
+                b { (build.version) } @if build.tag != build.version { " " span.mono.soft { (build.tag) } }
+                @if !build.supported { " " span.narrow { (parts::badge("off", "Too old")) } }
+            }
+            td.wide { @if build.supported { (parts::badge("good", "Supported")) } @else { (parts::badge("off", "Too old")) } }
             td {
                 @if build.hosts.is_empty() { span.soft { "on this machine" } }
                 ul.plain.on-hosts { @for host in &build.hosts { li { (on_host(host)) } } }

@@ -37,7 +37,7 @@ pub(crate) fn fragment(node: &Node, times: Times) -> Markup {
             }
             @for host in &hosts {
                 @if let Some(reason) = &host.reason {
-                    p.notice.bad { b { (host.id) } " cannot be asked: " (reason) ". What ran there may still run; it is taken up again when the host is back." }
+                    p.notice.bad { b { (host.id) } " is lost: " (reason) ". What ran there may still run; it is taken up again when the host is back." }
                 }
             }
         }

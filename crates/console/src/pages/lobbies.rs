@@ -146,7 +146,7 @@ fn table(lobbies: &[&(GameId, LobbyView)], times: Times) -> Markup {
         div.scroll {
             table {
                 thead { tr {
-                    th { "Lobby" } th { "Code" } th.wide { "Game" } th { "State" } th { "Members" }
+                    th { "Lobby" } th.wide { "Code" } th.wide { "Game" } th { "State" } th { "Members" }
                     th.end.wide { "Ready" } th.end.wide { "Away" } th.wide { "Owner" } th { "Made" }
                 } }
                 tbody { @for (game, lobby) in lobbies { (row(game, lobby, times)) } }
@@ -160,8 +160,8 @@ fn row(game: &GameId, lobby: &LobbyView, times: Times) -> Markup {
     let owner = members(lobby).find(|member| member.account_id == lobby.owner_id);
     html! {
         tr id=(lobby.id) {
-            td { a href=(parts::lobby_path(game, &lobby.id)) { (name(lobby)) } @if lobby.is_private { " " (parts::badge("off", "Private")) } }
-            td.mono { (lobby.code) }
+            td.name { a href=(parts::lobby_path(game, &lobby.id)) { (name(lobby)) } @if lobby.is_private { " " (parts::badge("off", "Private")) } }
+            td.mono.wide { (lobby.code) }
             td.wide { (game) }
             td { (parts::phase_badge(lobby.phase)) }
             td { (count(|_| true)) " of " (lobby.members_max) }

@@ -1,12 +1,14 @@
 //! The overview: what there is now, and how it went in the last minutes.
 
+use std::collections::HashSet;
+
 use axum::response::{IntoResponse, Response};
 use greenroom_domain::settings::GameSettings;
 use greenroom_operations::{
     Failure, Node,
     servers::{Counts, PoolView},
 };
-use greenroom_protocol::{GameId, hosting::ServerState};
+use greenroom_protocol::{GameId, HostId, hosting::ServerState};
 use maud::{Markup, html};
 
 use crate::{
@@ -51,7 +53,9 @@ pub(crate) fn fragment(node: &Node, samples: &[Sample], times: Times) -> Markup 
         Series { name, points }
     };
     let newest = node.servers.snapshot(None);
+    let lost = super::servers::lost_hosts(node);
     html! {
+        @if !lost.is_empty() { (lost_notice(&lost)) }
         div.tiles {
             (tile("Players connected", hub.players as u64, "/console/players", &html! {
                 (format::counted(hub.sockets as u64, "open socket", "open sockets"))
@@ -91,8 +95,21 @@ pub(crate) fn fragment(node: &Node, samples: &[Sample], times: Times) -> Markup 
         @if !newest.is_empty() {
             section {
                 div.heading { h2 { "Newest game servers" } a href="/console/servers" { "All game servers" } }
-                (super::servers::table(&newest[..newest.len().min(5)], times))
+                (super::servers::table(&newest[..newest.len().min(5)], &lost, times))
             }
+        }
+    }
+}
+
+fn lost_notice(lost: &HashSet<HostId>) -> Markup {
+    let mut names: Vec<_> = lost.iter().map(HostId::as_str).collect();
+    names.sort_unstable();
+    html! {
+        p.notice.bad {
+            @if names.len() == 1 { "The host " } @else { "The hosts " }
+            b { (names.join(", ")) }
+            " cannot be asked; game servers there are shown as they were last seen. "
+            a href=(Section::Hosts.path()) { "See why" }
         }
     }
 }
@@ -178,10 +195,24 @@ async fn is_empty(node: &Node) -> Result<bool, Failure> {
 fn beginning(node: &Node, base_url: &str) -> Markup {
     let games = super::games(node);
     let has_demo = games.iter().any(|game| game.as_str() == "skirmish");
-    let game = games.first().map_or("skirmish", GameId::as_str);
-    let player = format!(
-        "curl -X POST {base_url}/v1/games/{game}/servers \\\n  -H \"Authorization: Bearer $GREENROOM_ADMIN_TOKEN\" \\\n  -d '{{\"payload\": \"hello\"}}'"
-    );
+    let settings = node.settings.borrow().clone();
+    let with_fleet = settings.games.values().find(|game| game.fleet.is_some());
+    let (words, command) = match (with_fleet, games.first()) {
+        (Some(game), _) => (
+            "Ask for a game server as your own programs will:",
+            format!(
+                "curl -X POST {base_url}/v1/games/{}/servers \\\n  -H \"Authorization: Bearer $GREENROOM_ADMIN_TOKEN\" \\\n  -d '{{\"payload\": \"hello\"}}'",
+                game.id
+            ),
+        ),
+        (None, Some(game)) => (
+            "Let a player sign in:",
+            format!(
+                "curl -X POST {base_url}/v1/games/{game}/auth/anonymous \\\n  -d '{{\"username\": \"Ann\"}}'"
+            ),
+        ),
+        (None, None) => ("", String::new()),
+    };
     html! {
         section.panel.beginning {
             h2 { "Nothing has happened here yet" }
@@ -200,10 +231,10 @@ fn beginning(node: &Node, base_url: &str) -> Markup {
                         }
                     }
                     li {
-                        "Or ask for a game server as your own programs will:"
+                        (words)
                         div.command {
-                            pre tabindex="0" { code { (player) } }
-                            button.copy type="button" data-copy=(player) { "Copy" }
+                            pre tabindex="0" { code { (command) } }
+                            button.copy type="button" data-copy=(command) { "Copy" }
                         }
                     }
                 }

@@ -117,7 +117,7 @@ async fn found(
                 }
             }
         }
-        (parts::pages(None, next))
+        (parts::pages_on(after.map(|_| format!("/console/players{}", query(&[("game", game.as_str()), ("name", &filter.name)]))), next))
     })
 }
 
@@ -148,6 +148,6 @@ async fn banned(node: &Node, game: &GameId, filter: &Filter, times: Times) -> Re
                 }
             }
         }
-        (parts::pages(None, next))
+        (parts::pages_on(after.map(|_| format!("/console/players{}", query(&[("game", game.as_str()), ("show", "banned")]))), next))
     })
 }

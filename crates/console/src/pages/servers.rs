@@ -1,11 +1,14 @@
 //! All game servers: those that run, live, and those that have ended.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use axum::response::Response;
 use greenroom_domain::server::{Purpose, Server};
 use greenroom_operations::{Failure, Node};
-use greenroom_protocol::hosting::{ServerState, ServerView};
+use greenroom_protocol::{
+    HostId,
+    hosting::{HostState, ServerState, ServerView},
+};
 use greenroom_storage::Cursor;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -38,7 +41,7 @@ pub(crate) struct Filter {
     /// In this state; all that run if empty.
     #[serde(default)]
     state: String,
-    /// Whose name, id, host or match has this in it.
+    /// Whose name, title, id, host or match has this in it.
     #[serde(default)]
     find: String,
     /// Which part of the list, from 0.
@@ -110,7 +113,7 @@ pub(crate) async fn show(view: View, Asked(filter): Asked<Filter>) -> Response {
         form.filter method="get" action="/console/servers" role="search" data-filter {
             (parts::select("game", "Game", &filter.game, &choices))
             (parts::select("state", "State", &filter.state, &STATES))
-            label { span { "Find" } input type="search" name="find" value=(filter.find) placeholder="name, id, host or match" maxlength="64"; }
+            label { span { "Find" } input type="search" name="find" value=(filter.find) placeholder="name, title, host…" aria-label="Find by name, title, id, host or match" maxlength="64"; }
             button type="submit" { "Show" }
         }
         (list)
@@ -119,11 +122,11 @@ pub(crate) async fn show(view: View, Asked(filter): Asked<Filter>) -> Response {
 }
 
 pub(crate) fn fragment(node: &Node, filter: &Filter, times: Times) -> Markup {
-    listed(&node.servers.snapshot(None), filter, times)
+    listed(&node.servers.snapshot(None), &lost_hosts(node), filter, times)
 }
 
 /// The part of `all` that the filter shows.
-fn listed(all: &[Arc<Server>], filter: &Filter, times: Times) -> Markup {
+fn listed(all: &[Arc<Server>], lost: &HashSet<HostId>, filter: &Filter, times: Times) -> Markup {
     let fitting: Vec<_> = all.iter().filter(|server| filter.fits(server)).cloned().collect();
     let (shown, earlier, later) = part(&fitting, filter.page);
     html! {
@@ -135,7 +138,7 @@ fn listed(all: &[Arc<Server>], filter: &Filter, times: Times) -> Markup {
         @if shown.is_empty() {
             (nothing(filter, all.is_empty()))
         } @else {
-            (table(shown, times))
+            (table(shown, lost, times))
         }
         (parts::pages(
             earlier.then(|| format!("/console/servers{}", filter.query(filter.page - 1, ""))),
@@ -163,21 +166,36 @@ fn nothing(filter: &Filter, none_at_all: bool) -> Markup {
     }
 }
 
-/// A table of servers that run.
-pub(crate) fn table(servers: &[Arc<Server>], times: Times) -> Markup {
+/// The hosts that cannot be asked at the moment.
+pub(crate) fn lost_hosts(node: &Node) -> HashSet<HostId> {
+    let hosts = node.servers.hosts().into_iter();
+    hosts.filter(|host| host.state == HostState::Lost).map(|host| host.id).collect()
+}
+
+/// A table of servers that run; those on `lost` hosts are as they were last seen.
+pub(crate) fn table(servers: &[Arc<Server>], lost: &HashSet<HostId>, times: Times) -> Markup {
     html! {
         div.scroll {
             table {
                 thead { tr {
-                    th { "Name" } th.wide { "Game" } th { "State" } th.wide { "Address" } th.wide { "For" } th { "Created" }
+                    th { "Name" } th.wide { "Game" } th.wide { "Version" } th { "State" } th.wide { "Host" }
+                    th.wide { "Address" } th.wide { "For" } th { "Created" }
                 } }
                 tbody {
                     @for server in servers {
                         @let birth = &server.birth;
                         tr id=(birth.id) {
-                            td { a href=(parts::server_path(&birth.game, &birth.id)) { (birth.name) } }
+                            td.name {
+                                a.whole href=(parts::server_path(&birth.game, &birth.id)) { (birth.name) }
+                                @if let Some(title) = &birth.title { div.soft { (title) } }
+                            }
                             td.wide { (birth.game) }
-                            td { (parts::server_badge(server.state, is_crashed(server))) }
+                            td.wide { (birth.version) }
+                            td {
+                                (parts::server_badge(server.state, is_crashed(server)))
+                                @if lost.contains(&birth.host) { div { (parts::badge("bad", "Host lost")) } }
+                            }
+                            td.wide { (birth.host) }
                             td.mono.wide { @if let Some(port) = server.port() { (birth.address) ":" (port) } @else { "–" } }
                             td.wide { (purpose(server)) }
                             td { (times.at(birth.created_at)) }
@@ -244,7 +262,10 @@ async fn ended(node: &Node, filter: &Filter, times: Times) -> Result<Markup, Fai
         } @else {
             (ended_table(&servers, times))
         }
-        (parts::pages(None, next.map(|next| format!("/console/servers{}", filter.query(0, &next.to_string())))))
+        (parts::pages_on(
+            after.filter(|_| games.len() == 1).map(|_| format!("/console/servers{}", filter.query(0, ""))),
+            next.map(|next| format!("/console/servers{}", filter.query(0, &next.to_string()))),
+        ))
     })
 }
 
@@ -260,7 +281,7 @@ fn ended_table(servers: &[ServerView], times: Times) -> Markup {
                             td { a href=(parts::server_path(&server.game, &server.id)) { (server.name) } }
                             td.wide { (server.game) }
                             td { (parts::server_badge(server.state, crashed)) }
-                            td {
+                            td.text {
                                 @match server.exit.as_ref().and_then(|exit| exit.reason.as_deref()) {
                                     Some(reason) => { (reason) }
                                     None if server.state == ServerState::Lost => { "nobody saw how" }

@@ -8,16 +8,18 @@ use greenroom_console::{ConsoleSettings, Rate};
 use greenroom_storage::AdminRole;
 
 /// Every guarded path as the router writes it, with one that fits.
-const GUARDED: [(&str, &str); 26] = [
+const GUARDED: [(&str, &str); 28] = [
     ("/console", "/console"),
     ("/console/servers", "/console/servers?state=ready"),
     ("/console/servers/{game}/{id}", "/console/servers/skirmish/one"),
     ("/console/servers/{game}/{id}/stop", "/console/servers/skirmish/one/stop"),
     ("/console/servers/start", "/console/servers/start"),
+    ("/console/browser", "/console/browser"),
     ("/console/hosts", "/console/hosts"),
     ("/console/builds", "/console/builds"),
     ("/console/builds/{game}/pull", "/console/builds/skirmish/pull"),
     ("/console/builds/{game}/refresh", "/console/builds/skirmish/refresh"),
+    ("/console/live/browser", "/console/live/browser"),
     ("/console/live/hosts", "/console/live/hosts"),
     ("/console/live/builds/{game}", "/console/live/builds/skirmish"),
     ("/console/lobbies", "/console/lobbies"),

@@ -7,11 +7,12 @@ use greenroom_protocol::{
     lobby::{LobbyJoin, LobbyPhase},
 };
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/console",
     "/console/servers",
     "/console/servers?state=ended",
     "/console/servers/start",
+    "/console/browser",
     "/console/hosts",
     "/console/builds",
     "/console/lobbies",
@@ -97,7 +98,10 @@ async fn an_empty_installation_says_how_to_begin() {
         page.contains("Nothing has happened here yet") && page.contains("href=\"/play/skirmish\""),
         "{page}"
     );
-    assert!(page.contains("http://console.test:4700/v1/games/skirmish/servers"), "{page}");
+    assert!(page.contains("http://console.test:4700/v1/games/skirmish/auth/anonymous"), "{page}");
+    let with_fleet = Installation::start_with_fleet(crate::support::fleet("exec sleep 600")).await;
+    let beginning = with_fleet.owner().await.get("/console").await.text;
+    assert!(beginning.contains("http://console.test:4700/v1/games/skirmish/servers"), "{beginning}");
     let _ada = installation.player("Ada").await;
     assert!(!browser.get("/console").await.text.contains("Nothing has happened here yet"));
 }

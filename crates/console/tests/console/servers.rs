@@ -135,7 +135,10 @@ async fn a_server_is_started_by_its_form() {
         ("three\nlines of\ntext", "admin:root")
     );
     let page = browser.get(started.location()).await.text;
-    assert!(page.contains("The game server is yours") && page.contains("in the server browser"), "{page}");
+    assert!(
+        page.contains("The game server was asked for") && page.contains("in the server browser"),
+        "{page}"
+    );
     let audit = browser.get("/console/audit").await.text;
     assert!(audit.contains("Started a game server") && audit.contains(&id), "{audit}");
 }

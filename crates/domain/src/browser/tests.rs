@@ -319,3 +319,12 @@ proptest! {
         let _ = text.parse::<Place>();
     }
 }
+
+#[test]
+fn that_a_server_was_heard_again_is_no_news_to_players() {
+    let one = said(1, 7000, "198.51.100.1");
+    let heard = Announced { heard_at: Timestamp::from_millis(9_000), ..one.clone() };
+    assert!(one.says_what(&heard) && heard.says_what(&one));
+    let fuller = Announced { players: 7, ..heard };
+    assert!(!one.says_what(&fuller));
+}

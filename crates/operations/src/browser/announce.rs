@@ -6,14 +6,17 @@
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use greenroom_directory::{COMMIT_CHANGES_MAX, Change, Expected, Partition};
 use greenroom_domain::browser::{Announced, Nameless};
 use greenroom_protocol::{
-    GameId, ServerId,
+    GameId, ServerId, Timestamp,
     browser::{Announcement, PlayersReport},
 };
 use uuid::Uuid;
@@ -46,9 +49,17 @@ pub enum AnnounceError {
 /// The announcements of this node.
 #[derive(Default)]
 pub(super) struct Own {
-    announced: HashMap<Arc<str>, (GameId, Announced)>,
+    announced: HashMap<Arc<str>, One>,
     /// What is to be written, or deleted where it is no longer announced.
     due: HashMap<GameId, HashSet<Arc<str>>>,
+}
+
+/// One announcement of this node.
+struct One {
+    game: GameId,
+    announced: Announced,
+    /// When its server was last heard, in milliseconds.
+    heard_at: Arc<AtomicI64>,
 }
 
 /// A server that is listed until this is dropped.
@@ -56,6 +67,7 @@ pub struct Announcing {
     browser: Browser,
     game: GameId,
     id: Arc<str>,
+    heard_at: Arc<AtomicI64>,
 }
 
 impl Browser {
@@ -74,12 +86,14 @@ impl Browser {
             metrics::counter!("greenroom_announcements_refused_total", "reason" => "full").increment(1);
             return Err(AnnounceError::Full);
         }
-        own.announced.insert(Arc::clone(&id), (game.clone(), announced));
+        let heard_at = Arc::new(AtomicI64::new(announced.heard_at.as_millis()));
+        let one = One { game: game.clone(), announced, heard_at: Arc::clone(&heard_at) };
+        own.announced.insert(Arc::clone(&id), one);
         own.is_due(game, &id);
         own.gauge();
         drop(own);
         self.0.said.notify_one();
-        Ok(Announcing { browser: self.clone(), game: game.clone(), id })
+        Ok(Announcing { browser: self.clone(), game: game.clone(), id, heard_at })
     }
 
     /// Commits what is said, until `shutdown`.
@@ -136,10 +150,16 @@ impl Browser {
 }
 
 impl Announcing {
+    /// The server gave a sign of life, whatever it was.
+    pub fn heard(&self) {
+        // Nothing else is read by it: it is told as it stands whenever the announcement is written.
+        self.heard_at.store(self.browser.0.deps.clock.now().as_millis(), Ordering::Relaxed);
+    }
+
     /// Takes in what the server says later.
     pub fn report(&self, said: PlayersReport) {
         let mut own = self.browser.0.own.lock();
-        let is_news = own.announced.get_mut(&self.id).is_some_and(|(_, announced)| announced.report(said));
+        let is_news = own.announced.get_mut(&self.id).is_some_and(|one| one.announced.report(said));
         if is_news {
             own.is_due(&self.game, &self.id);
             drop(own);
@@ -179,8 +199,10 @@ impl Own {
     fn changes(&self, ids: &[Arc<str>]) -> Vec<Change> {
         let change = |id: &Arc<str>| match self.announced.get(id) {
             // It is made of texts and numbers, which are always JSON.
-            Some((_, announced)) => {
-                let value = serde_json::to_vec(announced).unwrap_or_default();
+            Some(one) => {
+                let heard_at = Timestamp::from_millis(one.heard_at.load(Ordering::Relaxed));
+                let announced = Announced { heard_at, ..one.announced.clone() };
+                let value = serde_json::to_vec(&announced).unwrap_or_default();
                 Change::put_expiring(ANNOUNCED, id, Expected::Any, value, EXPIRES_AFTER)
             }
             None => Change::delete(ANNOUNCED, id, Expected::Any),
@@ -189,8 +211,7 @@ impl Own {
     }
 
     fn renew(&mut self) {
-        let ids: Vec<_> =
-            self.announced.iter().map(|(id, (game, _))| (game.clone(), Arc::clone(id))).collect();
+        let ids: Vec<_> = self.announced.iter().map(|(id, one)| (one.game.clone(), Arc::clone(id))).collect();
         for (game, id) in &ids {
             self.is_due(game, id);
         }

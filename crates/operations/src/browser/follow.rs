@@ -85,7 +85,10 @@ impl Browser {
         let of_game = known.announced.entry(game.clone()).or_default();
         // A renewal says nothing new.
         let is_news = match announced {
-            Some(announced) => of_game.insert(id, Arc::clone(&announced)) != Some(announced),
+            Some(announced) => {
+                let known = of_game.insert(id, Arc::clone(&announced));
+                known.is_none_or(|known| !known.says_what(&announced))
+            }
             None => of_game.remove(&id).is_some(),
         };
         if is_news {

@@ -140,6 +140,16 @@ impl Browser {
         self.list_of(game).contract_page(offset, limit)
     }
 
+    /// What the entry `id` said of itself; none where that is a server of the fleet.
+    pub fn announced(&self, game: &GameId, id: &str) -> Option<Arc<Announced>> {
+        self.0.known.lock().announced.get(game)?.get(id).cloned()
+    }
+
+    /// A counter that changes whenever a list was made anew.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.made.subscribe()
+    }
+
     fn list_of(&self, game: &GameId) -> Arc<GameList> {
         self.0.lists.lock().get(game).cloned().unwrap_or_else(list::empty)
     }

@@ -47,11 +47,12 @@ fn server(number: u32) -> Arc<Server> {
 #[test]
 fn a_thousand_servers_are_a_light_page() {
     let all: Vec<_> = (0..1_000).map(server).collect();
-    let first = listed(&all, &Filter::default(), Times::ABSOLUTE).into_string();
+    let first = listed(&all, &HashSet::new(), &Filter::default(), Times::ABSOLUTE).into_string();
     assert!(first.len() < PAGE_BYTES_MAX, "{} bytes", first.len());
     assert!(first.contains("1,000 game servers, 1 to 200") && first.contains("page=1"), "{}", &first[..200]);
     assert_eq!(first.matches("<tr id=").count(), ROWS_MAX);
-    let last = listed(&all, &Filter { page: 4, ..Filter::default() }, Times::ABSOLUTE).into_string();
+    let last = listed(&all, &HashSet::new(), &Filter { page: 4, ..Filter::default() }, Times::ABSOLUTE)
+        .into_string();
     assert!(last.contains("801 to 1000") && last.contains("page=3") && !last.contains("page=5"));
 }
 
@@ -59,7 +60,7 @@ fn a_thousand_servers_are_a_light_page() {
 fn servers_are_found_by_state_game_name_and_match() {
     let all: Vec<_> = (0..300).map(server).collect();
     let count = |filter: Filter| {
-        let shown = listed(&all, &filter.bounded(), Times::ABSOLUTE).into_string();
+        let shown = listed(&all, &HashSet::new(), &filter.bounded(), Times::ABSOLUTE).into_string();
         shown.split_once("class=\"count\">").unwrap().1.split_once(" game server").unwrap().0.to_owned()
     };
     assert_eq!(count(Filter { state: "allocated".into(), ..Filter::default() }), "150");
