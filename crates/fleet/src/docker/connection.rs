@@ -248,7 +248,7 @@ impl Connection {
             | BollardError::JsonSerdeError { .. }
             | BollardError::StrParseError { .. }
             | BollardError::APIVersionParseError { .. } => EngineError::Garbled { action, why: chain(error) },
-            other => EngineError::Unreachable { endpoint: self.0.endpoint.to_string(), why: chain(other) },
+            other => EngineError::Unreachable { endpoint: self.0.endpoint.to_string(), why: reason(other) },
         }
     }
 }
@@ -257,6 +257,19 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("host", &self.0.host).field("endpoint", &self.0.endpoint).finish()
     }
+}
+
+/// What the system said, where that is why; else the whole chain. What the client's parts call each
+/// other on the way there tells nobody anything.
+fn reason(error: &BollardError) -> String {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(said) = cause.downcast_ref::<std::io::Error>().filter(|io| io.raw_os_error().is_some()) {
+            return said.to_string();
+        }
+        next = cause.source();
+    }
+    chain(error)
 }
 
 /// An error with its causes, each said once.

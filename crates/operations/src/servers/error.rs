@@ -5,7 +5,7 @@ use std::time::Duration;
 use greenroom_directory::DirectoryError;
 use greenroom_domain::{fleet::Limit, placement::NoPlace};
 use greenroom_fleet::ProviderError;
-use greenroom_protocol::{ErrorCode, RegionId};
+use greenroom_protocol::{ErrorCode, HostId, RegionId};
 use greenroom_storage::StorageError;
 
 use crate::Failure;
@@ -134,6 +134,11 @@ pub enum ServerError {
     /// The records could not be read.
     #[error("the record of the server could not be read")]
     Storage(#[source] StorageError),
+    /// Its host cannot be reached.
+    #[error(
+        "the host {0} of this game server cannot be reached, and its log with it; try again when it is back"
+    )]
+    HostLost(HostId),
     /// The provider could not do it.
     #[error("the provider could not do it")]
     Provider(#[source] ProviderError),
@@ -147,7 +152,7 @@ impl ServerError {
             Self::Busy => ErrorCode::Busy,
             Self::Directory(error) => Failure::directory(error.clone()).code(),
             Self::Storage(error) => Failure::storage(error.clone()).code(),
-            Self::Provider(_) => ErrorCode::Unavailable,
+            Self::HostLost(_) | Self::Provider(_) => ErrorCode::Unavailable,
         }
     }
 }
@@ -161,7 +166,7 @@ impl From<ServerError> for Failure {
                 Self::new(ErrorCode::Unavailable, "This is temporarily unavailable. Try again in a moment.")
                     .because(error)
             }
-            error @ (ServerError::NotFound | ServerError::Busy) => {
+            error @ (ServerError::NotFound | ServerError::Busy | ServerError::HostLost(_)) => {
                 Self::new(error.code(), capitalised(&error.to_string()))
             }
         }
