@@ -177,11 +177,11 @@ pub enum ServersCommand {
         /// The game [default: the one of `greenroom dev`]
         #[arg(long)]
         game: Option<GameId>,
-        /// Only those in this state: starting, ready, allocated, stopping, ended, lost
-        #[arg(long)]
+        /// Only those in this state
+        #[arg(long, value_parser = ["starting", "ready", "allocated", "stopping", "ended", "lost"])]
         state: Option<String>,
         /// Most servers that are listed
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
         /// Goes on where a list ended: the word that it told
         #[arg(long, value_name = "CURSOR")]
@@ -224,13 +224,13 @@ pub struct Allocate {
     #[arg(long)]
     pub version: Option<String>,
     /// The text that people know it by
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub title: Option<String>,
     /// Shows it in the server browser
     #[arg(long)]
     pub listed: bool,
     /// What the game server is given, byte for byte; `-` reads standard input
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub payload: Option<String>,
     /// The same key gives the same server, for a day
     #[arg(long, value_name = "KEY")]

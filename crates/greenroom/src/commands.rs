@@ -13,7 +13,7 @@ use greenroom_protocol::Timestamp;
 /// A point in time for people, in UTC.
 fn shown(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis())
-        .map_or_else(|_| at.as_millis().to_string(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
+        .map_or_else(|_| "after the year 9999".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 /// A value that may be missing, for people.

@@ -117,11 +117,15 @@ fn configured(arguments: &cli::Dev) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+/// The game whose client is served.
+const DEMO_GAME: &str = "skirmish";
+
 fn welcome(file: &DevFile) {
     output::line(&format!("Greenroom is ready at {}\n", file.url));
     let mut lines = Vec::new();
-    if let Some(game) = &file.game {
-        lines.push(("play", format!("{}/play/{game}", file.url)));
+    // Other games bring their own clients.
+    if file.game.as_ref().is_some_and(|game| game.as_str() == DEMO_GAME) {
+        lines.push(("play", format!("{}/play/{DEMO_GAME}", file.url)));
     }
     lines.extend([
         ("console", format!("{}/console", file.url)),

@@ -78,7 +78,11 @@ impl Failed {
 
 /// Tells the error, if there is one, and the exit code for it.
 pub fn code_of(outcome: anyhow::Result<()>) -> ExitCode {
-    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    let unwritten = || match output::unwritten() {
+        Some(error) => Err(anyhow::anyhow!("standard output cannot be written: {error}")),
+        None => Ok(()),
+    };
+    let Err(error) = outcome.and_then(|()| unwritten()) else { return ExitCode::SUCCESS };
     output::error(&format!("{error:#}"));
     let exit = if error.downcast_ref::<ConfigErrors>().is_some() {
         Exit::Usage

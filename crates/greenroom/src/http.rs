@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use greenroom_protocol::{GameId, Problem};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header::HeaderValue};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -41,6 +41,11 @@ impl Greenroom {
         let dev = DevFile::read(&server.data_dir)?;
         let url = server.url.clone().or_else(|| dev.as_ref().map(|dev| dev.url.clone()));
         let url = url.unwrap_or_else(|| URL_DEFAULT.into()).trim_end_matches('/').to_owned();
+        let is_address = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        if !url.parse().is_ok_and(|url| is_address(&url)) {
+            let sentence = format!("{url:?} is no address; expected one such as {URL_DEFAULT}");
+            return Err(Failed::with(Exit::Usage, sentence));
+        }
         // Credentials of the development folder go to the Greenroom of that folder, and nowhere else.
         let dev = dev.filter(|dev| dev.url == url);
         let credentials = match (&server.key, &server.token, &dev) {
@@ -49,6 +54,12 @@ impl Greenroom {
             (None, None, Some(dev)) => Credentials::Token(dev.admin_token.clone()),
             (None, None, None) => Credentials::None,
         };
+        if let Credentials::Key(text) | Credentials::Token(text) = &credentials
+            && HeaderValue::from_str(text).is_err()
+        {
+            let sentence = "the credentials have characters that none have; copy the key or the token again";
+            return Err(Failed::with(Exit::Usage, sentence));
+        }
         // An error is that it was installed before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -63,6 +74,11 @@ impl Greenroom {
     pub(crate) fn game(&self, named: Option<GameId>) -> anyhow::Result<GameId> {
         let of_dev = || self.dev.as_ref().and_then(|dev| dev.game.clone());
         named.or_else(of_dev).ok_or_else(|| Failed::with(Exit::Usage, "no game is named; add --game <GAME>"))
+    }
+
+    /// Whether we present the installation's admin token, which belongs to no studio.
+    pub(crate) const fn is_admin(&self) -> bool {
+        matches!(self.credentials, Credentials::Token(_))
     }
 
     /// Where it is.
@@ -104,9 +120,13 @@ impl Greenroom {
     }
 
     fn refused(&self, status: StatusCode, body: &[u8]) -> anyhow::Error {
-        let unauthorized = status == StatusCode::UNAUTHORIZED;
-        let advice = match (&self.credentials, unauthorized) {
-            (Credentials::None, true) => " (present a key with --key or GREENROOM_API_KEY)",
+        let advice = match (&self.credentials, status) {
+            (Credentials::None, StatusCode::UNAUTHORIZED) => {
+                " (--key or GREENROOM_API_KEY presents a key, --token or GREENROOM_ADMIN_TOKEN the admin token)"
+            }
+            (Credentials::Key(_), StatusCode::FORBIDDEN) => {
+                " (--token or GREENROOM_ADMIN_TOKEN presents the admin token)"
+            }
             _ => "",
         };
         if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
@@ -122,13 +142,7 @@ impl Greenroom {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
-        let cause = if error.is_builder() {
-            "that is no address"
-        } else if error.is_timeout() {
-            "it took too long"
-        } else {
-            "no connection"
-        };
+        let cause = if error.is_timeout() { "it took too long" } else { "no connection" };
         let sentence =
             format!("no Greenroom answers at {} ({cause}); start one, or name another with --url", self.url);
         Failed::with(Exit::Unreachable, sentence)

@@ -1,15 +1,36 @@
 //! What people and programs read: lines and tables on standard output, errors on standard error. Colours only
 //! where a terminal shows them.
 
-use std::io::Write as _;
+use std::{
+    io::{self, Write as _},
+    sync::OnceLock,
+};
 
 use comfy_table::{Table, presets::NOTHING};
 use owo_colors::OwoColorize as _;
 use serde::Serialize;
 
-/// Writes one line. A reader that went away (`| head`) is no error.
+/// Why standard output could not be written, the first time.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes one line. A reader that went away (`| head`) is no error; for any other see [`unwritten`].
 pub(crate) fn line(text: &str) {
-    let _reader_went_away = writeln!(anstream::stdout(), "{text}");
+    wrote(writeln!(anstream::stdout(), "{text}"));
+}
+
+/// Takes in how writing to standard output went; whether there is anybody to write for.
+pub(crate) fn wrote(outcome: io::Result<()>) -> bool {
+    let Err(error) = outcome else { return true };
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        // Only the first is told: the others are for the same reason.
+        let _ = UNWRITTEN.set(error);
+    }
+    false
+}
+
+/// Why not everything that was to be on standard output is there, such as a full disk.
+pub(crate) fn unwritten() -> Option<&'static io::Error> {
+    UNWRITTEN.get()
 }
 
 /// Writes a JSON document.
@@ -24,6 +45,9 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
     table.load_preset(NOTHING).set_header(header);
     for row in rows {
         table.add_row(row.map(|cell| printable(&cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
     for row in table.lines() {
         line(row.trim_end());
@@ -42,6 +66,16 @@ pub(crate) fn pairs(pairs: &[(&str, String)]) {
 /// Writes why it failed.
 pub(crate) fn error(sentence: &str) {
     let _nowhere_else_to_say_it = writeln!(anstream::stderr(), "{} {sentence}", "error:".red().bold());
+}
+
+/// Writes what is not as it should be, and did not keep the command from what it was to do.
+pub(crate) fn warning(sentence: &str) {
+    let _nowhere_else_to_say_it = writeln!(anstream::stderr(), "{} {sentence}", "warning:".yellow().bold());
+}
+
+/// Writes what people should know and programs that read the output should not have to skip.
+pub(crate) fn note(sentence: &str) {
+    let _nowhere_else_to_say_it = writeln!(anstream::stderr(), "{sentence}");
 }
 
 /// `text` without control characters: a name that a player chose must not move the cursor.

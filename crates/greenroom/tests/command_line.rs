@@ -135,7 +135,8 @@ fn each_error_of_the_interface_has_its_exit_code() {
         let (code, out, error) = told(&greenroom().args(arguments).output().unwrap());
         answering.join().unwrap();
         assert_eq!((code, out.as_str()), (Some(exit), ""), "{error_code:?}: {error}");
-        assert_eq!(error, "error: The sentence.\n");
+        let advice = error.strip_prefix("error: The sentence.").unwrap();
+        assert_eq!(advice.contains("GREENROOM_ADMIN_TOKEN"), error_code == ErrorCode::Forbidden, "{error}");
     }
 }
 
@@ -268,4 +269,42 @@ async fn administrators_are_added_listed_and_removed() {
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("stands for cannot be removed"), "{error}");
     assert!(!run_in(folder, &["admins", "ls"], "").1.contains("Ada"));
+}
+
+#[test]
+fn output_that_cannot_be_written_is_no_success_unless_its_reader_went_away() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let (code, _, error) = told(&greenroom().args(["config", "example"]).stdout(full).output().unwrap());
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("standard output cannot be written: "), "{error}");
+    let mut child = greenroom().args(["config", "example"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn credentials_and_addresses_that_cannot_be_are_wrong_arguments() {
+    for (arguments, sentence) in [
+        (&["--url", "nonsense"][..], "\"nonsense\" is no address; expected one such as http://"),
+        (&["--url", "ftp://a"], "is no address"),
+        (&["--key", "a\nb"], "characters that none have"),
+    ] {
+        let (code, out, error) =
+            told(&greenroom().args(["servers", "show", "a"]).args(arguments).output().unwrap());
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{error}");
+        assert!(error.contains(sentence), "{error}");
+    }
+}
+
+#[test]
+fn what_is_told_beside_the_output_may_have_no_reader() {
+    let body = r#"{"key":"gk_1_2","id":"1","name":"n","studio":"s","hosting":true,"admin":false,"publish":[],"subscribe":[],"createdAt":0}"#;
+    let (url, answering) = answering(200, body.into());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let arguments = ["keys", "create", "n", "--studio", "s", "--hosting", "--url", &url];
+    let output = greenroom().args(arguments).stderr(writer).output().unwrap();
+    answering.join().unwrap();
+    let (code, out, _) = told(&output);
+    assert_eq!((code, out.as_str()), (Some(0), "gk_1_2\n"));
 }

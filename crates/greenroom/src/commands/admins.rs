@@ -74,11 +74,11 @@ async fn add(
         // The password alone on standard output, so that a script can take it.
         Some(password) => {
             output::line(&password);
-            eprintln!(
+            output::note(&format!(
                 "{} signs in at {}/console with this password. This is the only time that it is shown.",
                 output::printable(&added.name),
                 greenroom.url()
-            );
+            ));
         }
         None => output::line(&format!("{} is added", output::printable(&added.name))),
     }

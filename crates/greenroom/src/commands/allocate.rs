@@ -4,7 +4,7 @@ use std::io::{self, Read as _};
 
 use anyhow::Context as _;
 use greenroom_protocol::hosting::{AllocateRequest, AllocateResponse, PAYLOAD_BYTES_MAX};
-use reqwest::Method;
+use reqwest::{Method, header::HeaderValue};
 
 use crate::{
     cli::{Allocate, Server},
@@ -31,6 +31,8 @@ pub(crate) async fn run(server: Server, arguments: Allocate) -> anyhow::Result<(
     };
     let mut request = greenroom.request(Method::POST, &format!("/v1/games/{game}/servers")).json(&body);
     if let Some(key) = arguments.idempotency_key {
+        let sentence = "--idempotency-key has characters that no header may have; use letters and digits";
+        let key = HeaderValue::from_str(&key).map_err(|_| Failed::with(Exit::Usage, sentence))?;
         request = request.header("Idempotency-Key", key);
     }
     let answer: AllocateResponse = greenroom.json(request).await?;

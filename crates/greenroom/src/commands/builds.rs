@@ -55,8 +55,20 @@ fn table(list: &BuildList) {
         output::line(&format!("and {} older ones", list.total - listed));
     }
     if let Some(problem) = &list.problem {
-        let at = or_dash(list.looked_up_at.map(shown));
-        eprintln!("warning: this is as of {at}: {}", output::printable(problem));
+        let known = match list.looked_up_at {
+            Some(at) => format!("; this is as of {} UTC", shown(at)),
+            None => String::new(),
+        };
+        output::warning(&format!(
+            "the versions could not be looked up: {}{known}",
+            output::printable(problem)
+        ));
+    } else if list.image.is_none() {
+        output::note("its game servers are processes; their version is the configuration's");
+    } else if list.builds.is_empty() {
+        output::note(
+            "no version is known: a version is a tag of the image that is a semantic version, such as 1.2.3",
+        );
     }
 }
 

@@ -11,6 +11,7 @@ use reqwest::Method;
 use super::{or_dash, shown};
 use crate::{
     cli::{KeysCommand, Server},
+    exit::{Exit, Failed},
     http::Greenroom,
     output,
 };
@@ -19,6 +20,10 @@ pub(crate) async fn run(server: Server, command: KeysCommand) -> anyhow::Result<
     let greenroom = Greenroom::new(&server)?;
     match command {
         KeysCommand::Create { name, studio, game, hosting, admin, publish, subscribe, expires_in } => {
+            if studio.is_none() && greenroom.is_admin() {
+                let sentence = "no studio is named, and the admin token is of none; add --studio <STUDIO>";
+                return Err(Failed::with(Exit::Usage, sentence));
+            }
             let expires_at = expires_in.map(from_now);
             let body = CreateKey { name, studio, game, hosting, admin, publish, subscribe, expires_at };
             let answer: NewKey =
@@ -28,7 +33,7 @@ pub(crate) async fn run(server: Server, command: KeysCommand) -> anyhow::Result<
             }
             // The key alone on standard output, so that a script can take it.
             output::line(&answer.key);
-            eprintln!("This is the only time that it is shown.");
+            output::note("This is the only time that it is shown.");
             Ok(())
         }
         KeysCommand::Ls => {

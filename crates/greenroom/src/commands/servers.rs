@@ -73,12 +73,17 @@ fn table(list: &ServerList) {
 }
 
 fn show(server: &ServerView) {
+    // What was last seen of it need not be so any more.
+    let seen =
+        if server.host_reachable == Some(false) { " when it was last seen; its host is lost" } else { "" };
     output::pairs(&[
         ("id", server.id.to_string()),
         ("name", server.name.clone()),
+        ("title", or_dash(server.title.as_ref())),
         ("game", server.game.to_string()),
-        ("state", server.state.as_str().to_owned()),
+        ("state", format!("{}{seen}", server.state.as_str())),
         ("address", address(server)),
+        ("code", or_dash(server.code.as_ref())),
         ("region", or_dash(server.region.as_ref())),
         ("version", or_dash(server.version.as_ref())),
         ("created", shown(server.created_at)),
@@ -123,8 +128,8 @@ async fn logs(greenroom: &Greenroom, id: &ServerId, follow: bool, tail: u32) -> 
     let mut response = greenroom.send(request).await?;
     let mut out = io::stdout().lock();
     while let Some(chunk) = response.chunk().await? {
-        if out.write_all(&chunk).and_then(|()| out.flush()).is_err() {
-            break; // The reader went away, as `| head` does.
+        if !output::wrote(out.write_all(&chunk).and_then(|()| out.flush())) {
+            break;
         }
     }
     Ok(())

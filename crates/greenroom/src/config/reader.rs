@@ -110,10 +110,16 @@ impl Context {
     /// Tells that the key at `path` is wrong. Names the variable that it came from, if it did.
     pub fn error(&mut self, path: impl Into<String>, sentence: impl Into<String>) {
         let (path, mut sentence) = (path.into(), sentence.into());
-        if let Some(variable) = self.origins.get(&path) {
+        if let Some(variable) = self.origin(&path) {
             sentence = format!("{sentence} (it was set by the environment's {variable})");
         }
         self.errors.push(ConfigError { path, sentence });
+    }
+
+    /// The variable that set `path`, or the list that it is an item of.
+    fn origin(&self, path: &str) -> Option<&String> {
+        let list = || path.split_once('[').and_then(|(list, _)| self.origins.get(list));
+        self.origins.get(path).or_else(list)
     }
 }
 

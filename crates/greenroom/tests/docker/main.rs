@@ -6,6 +6,7 @@
 //! long an engine does not answer).
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod command_line;
 mod connecting;
 mod containers;
 mod disk;

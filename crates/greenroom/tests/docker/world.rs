@@ -15,7 +15,7 @@ use greenroom_test_support::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_greenroom");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_greenroom");
 
 /// The image of the test game, and its version.
 pub(crate) const IMAGE: &str = "echo";

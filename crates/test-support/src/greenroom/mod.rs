@@ -175,6 +175,15 @@ impl Installation {
         command
     }
 
+    /// Runs `command`, which serves in a way of its own, and waits until requests are served.
+    ///
+    /// # Panics
+    ///
+    /// If it ends instead, or does not come up in time.
+    pub async fn started(&self, command: Command) -> Running {
+        Running::start(self, command).await
+    }
+
     /// The processes of its game servers and their supervisors that live now.
     pub fn processes(&self) -> Vec<Process> {
         processes::of(&self.data_dir)

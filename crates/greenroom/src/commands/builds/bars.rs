@@ -12,6 +12,7 @@ use greenroom_protocol::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::state;
+use crate::output;
 
 /// Without a terminal, a line is written whenever another such part of the bytes is there.
 const LINE_PERCENT: u64 = 25;
@@ -57,7 +58,7 @@ impl Bars {
             _ => state(on_host),
         };
         if self.lines.get(&on_host.host) != Some(&line) {
-            eprintln!("{}: {line}", on_host.host);
+            output::note(&output::printable(&format!("{}: {line}", on_host.host)));
             self.lines.insert(on_host.host.clone(), line);
         }
     }

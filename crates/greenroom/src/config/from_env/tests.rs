@@ -147,6 +147,8 @@ fn what_does_not_fit_together_names_the_variable_as_well() {
     );
     let slug = errors(&[("GAME_SLUG", "a/b")]);
     assert!(slug[0].ends_with("(it was set by the environment's GAME_SLUG)"), "{slug:?}");
+    let volume = errors(&[("SECRETS_VOLUME", "a:b")]);
+    assert!(volume[0].ends_with("(it was set by the environment's SECRETS_VOLUME)"), "{volume:?}");
     let host = errors(&[("CONNECTION_MODE", "Traefik"), ("TRAEFIK_HOST", "https://a.b")]);
     assert!(host[0].ends_with("(it was set by the environment's TRAEFIK_HOST)"), "{host:?}");
 }
