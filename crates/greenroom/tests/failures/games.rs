@@ -74,8 +74,9 @@ async fn a_game_that_listens_on_another_port() {
     let other = some_ports(1);
     let other = other.split('-').next().unwrap().to_owned();
     let command = format!("[\"{{greenroom}}\", \"skirmish-server\", \"--port\", \"{other}\"]");
-    // Long enough for it to listen on a machine that stalls.
-    let more = "ready = \"listening\"\nready_timeout = \"8s\"\nstart_tries_max = 1\nstop_grace = \"1s\"";
+    // Long enough for it to listen on a machine that stalls, and for its end to be known before nobody waits
+    // any more: an answer is waited for as long as a try and its grace.
+    let more = "ready = \"listening\"\nready_timeout = \"8s\"\nstart_tries_max = 1\nstop_grace = \"30s\"";
     let installation = fleet(&command, more);
     let running = installation.dev().await;
     let refused = is_refused(&installation, &running).await;
