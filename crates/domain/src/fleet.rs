@@ -21,7 +21,7 @@ pub enum Availability {
     Free,
     /// Its start, or an end that the provider saw, is still being written down. It counts as there.
     NotNow,
-    /// Somebody is about to take or stop it, or its host cannot be reached. It counts as gone.
+    /// Somebody is about to take or stop it, its host cannot be reached, or it is paused. It counts as gone.
     Never,
 }
 

@@ -232,6 +232,9 @@ pub struct ServerView {
     /// once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_reachable: Option<bool>,
+    /// Whether somebody has paused its container: its players are stuck until it is unpaused, or stopped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// What it was handed out for.

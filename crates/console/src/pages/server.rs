@@ -137,6 +137,11 @@ fn facts(server: &ServerView, document: Option<&Arc<Server>>, image: Option<Stri
                 @if server.host_reachable == Some(false) { " " (parts::badge("bad", "Cannot be asked")) }
             }))
         }
+        @if server.paused {
+            (fact("Container", &html! {
+                (parts::badge("bad", "Paused")) " " span.soft { "somebody has paused it at its engine: unpause it, or stop it" }
+            }))
+        }
         @if let Some(image) = image { (fact("Image", &parts::copyable(&image))) }
         @if document.is_some_and(|one| one.birth.is_listed) { (fact("Listed", &html! { "in the server browser" })) }
         @if let Some(version) = server.version.as_deref().filter(|version| !version.is_empty()) {

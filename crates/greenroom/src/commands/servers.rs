@@ -73,15 +73,12 @@ fn table(list: &ServerList) {
 }
 
 fn show(server: &ServerView) {
-    // What was last seen of it need not be so any more.
-    let seen =
-        if server.host_reachable == Some(false) { " when it was last seen; its host is lost" } else { "" };
     output::pairs(&[
         ("id", server.id.to_string()),
         ("name", server.name.clone()),
         ("title", or_dash(server.title.as_ref())),
         ("game", server.game.to_string()),
-        ("state", format!("{}{seen}", server.state.as_str())),
+        ("state", state(server)),
         ("address", address(server)),
         ("code", or_dash(server.code.as_ref())),
         ("region", or_dash(server.region.as_ref())),
@@ -102,6 +99,16 @@ fn show(server: &ServerView) {
             output::line("\nlast lines of its log:");
         }
         output::line(&format!("  {}", output::printable(text)));
+    }
+}
+
+fn state(server: &ServerView) -> String {
+    let state = server.state.as_str();
+    match (server.paused, server.host_reachable) {
+        // What was last seen of it need not be so any more.
+        (_, Some(false)) => format!("{state} when it was last seen; its host is lost"),
+        (true, _) => format!("{state}; its container is paused"),
+        _ => state.to_owned(),
     }
 }
 

@@ -32,11 +32,12 @@ impl Servers {
         self.0.view.address(&server.instance())
     }
 
-    /// A living server as its studio sees it, and whether its host can be asked.
+    /// A living server as its studio sees it, whether its host can be asked, and whether it is paused.
     pub(crate) fn shown(&self, server: &Server) -> ServerView {
         let living = !server.state.is_final();
         let host_reachable = living.then(|| self.0.view.is_host_reachable(server));
-        ServerView { host_reachable, ..view_of(server) }
+        let paused = living && self.0.view.is_paused(server);
+        ServerView { host_reachable, paused, ..view_of(server) }
     }
 
     /// The server's document, if it is still in the directory.
@@ -67,6 +68,7 @@ pub(crate) fn view_of(server: &Server) -> ServerView {
         port: server.port(),
         ports: server.ports.iter().map(port).collect(),
         host_reachable: None,
+        paused: false,
         created_at: birth.created_at,
         allocation: server.allocation.as_ref().map(|allocation| AllocationView {
             at: allocation.at,
@@ -98,6 +100,7 @@ pub(crate) fn view_of_record(row: &ServerRecord) -> ServerView {
         port: ports.first().map(|port| port.port),
         ports: ports.iter().map(port).collect(),
         host_reachable: None,
+        paused: false,
         created_at: row.created_at,
         allocation: row.allocated_at.map(|at| AllocationView {
             at,

@@ -79,6 +79,8 @@ struct Instance {
     address: Option<IpAddr>,
     public_address: Option<String>,
     is_host_reachable: bool,
+    /// Somebody has paused its container.
+    is_paused: bool,
     /// It had its payload before it ran.
     has_payload: bool,
     word: u64,
@@ -247,6 +249,7 @@ impl View {
         if let Some(known) = state.instances.get_mut(&observed.id) {
             known.word = word;
             known.is_host_reachable = observed.is_host_reachable;
+            known.is_paused = observed.is_paused;
             if rank(&observed.phase) >= rank(&known.phase) {
                 known.phase = observed.phase.clone();
                 known.ports = ports;
@@ -260,6 +263,7 @@ impl View {
                 address: observed.address,
                 public_address: observed.public_address.clone(),
                 is_host_reachable: observed.is_host_reachable,
+                is_paused: observed.is_paused,
                 has_payload: false,
                 word,
             };
@@ -281,6 +285,7 @@ impl View {
             address: None,
             public_address: None,
             is_host_reachable: true,
+            is_paused: false,
             has_payload,
             word,
         });
@@ -338,6 +343,11 @@ impl View {
     /// Whether the host of a server can be asked.
     pub(crate) fn is_host_reachable(&self, server: &Server) -> bool {
         self.state.lock().is_reachable(server)
+    }
+
+    /// Whether somebody has paused the container of a server.
+    pub(crate) fn is_paused(&self, server: &Server) -> bool {
+        self.state.lock().is_paused(server)
     }
 
     /// The address that its host says an instance is reached at.
@@ -629,6 +639,10 @@ impl State {
         !self.lost.contains(&server.birth.host) && instance.is_none_or(|known| known.is_host_reachable)
     }
 
+    fn is_paused(&self, server: &Server) -> bool {
+        self.instances.get(&server.instance()).is_some_and(|known| known.is_paused)
+    }
+
     fn standings(&self, game: &GameId) -> impl Iterator<Item = Standing<'_>> {
         let entries = self.games.get(game).into_iter().flat_map(HashMap::values);
         entries.map(|entry| Standing { server: &entry.server, availability: self.availability(entry) })
@@ -638,7 +652,7 @@ impl State {
         if entry.held {
             return if entry.revision.is_none() { Availability::NotNow } else { Availability::Never };
         }
-        if !self.is_reachable(&entry.server) {
+        if !self.is_reachable(&entry.server) || self.is_paused(&entry.server) {
             return Availability::Never;
         }
         let phase = self.instances.get(&entry.server.instance()).map(|instance| &instance.phase);
