@@ -9,7 +9,8 @@ use bollard::models::{
 use greenroom_domain::settings::{ContainerNetwork, ContainerSettings, PortProtocol, Volume};
 
 use super::{
-    LABEL_HOST, LABEL_INSTALLATION, LABEL_INSTANCE, LABEL_NAME, LABEL_RECORD, PAYLOAD_DIR, PAYLOAD_FILE,
+    HOST_GATEWAY, LABEL_HOST, LABEL_INSTALLATION, LABEL_INSTANCE, LABEL_NAME, LABEL_RECORD, PAYLOAD_DIR,
+    PAYLOAD_FILE,
     record::{PayloadBy, Record, RecordFolder},
 };
 use crate::{
@@ -20,9 +21,6 @@ use crate::{
 
 /// The `/tmp` in memory of a container whose own files cannot be written.
 const TMPFS_OPTIONS: &str = "rw,nosuid,nodev,size=64m,mode=1777";
-
-/// The name by which a container's program finds its engine's machine, if a setting uses it.
-const HOST_GATEWAY: &str = "host.docker.internal";
 
 /// What makes a container this installation's.
 pub(super) struct Marks<'a> {
@@ -53,7 +51,7 @@ pub(super) fn body(
         return Err(StartError::Spawn("an argument of the command has a zero byte in it".into()));
     }
     let environment = environment(spec, &launch)?;
-    let uses_gateway = environment.iter().any(|entry| entry.contains(HOST_GATEWAY));
+    let uses_gateway = environment.iter().chain(&launch.argv).any(|text| text.contains(HOST_GATEWAY));
     let is_on_host = settings.network == ContainerNetwork::Host;
     let (exposed, bindings) = published(record);
     let host_config = HostConfig {

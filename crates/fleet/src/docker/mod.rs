@@ -55,6 +55,10 @@ use crate::{
 
 pub(crate) use greenroom_domain::settings::Labels;
 
+/// The name by which a container's program finds its engine's machine, if its command or its environment
+/// uses it.
+pub const HOST_GATEWAY: &str = "host.docker.internal";
+
 /// Label: whose the container is. What does not carry our installation's is never touched.
 pub const LABEL_INSTALLATION: &str = "greenroom.installation";
 /// Label: on which host of the installation it was started.

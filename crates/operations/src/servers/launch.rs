@@ -1,17 +1,18 @@
 //! What a server is started with: its document and its fleet's settings made into a command.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use greenroom_domain::{
     fleet::build_of,
     placement::Host,
     server::{Allocation, Birth, Purpose, Server, ServerPort, new_code, new_id, new_name},
-    settings::{FleetSettings, GameSettings, ProviderSettings},
+    settings::{ContainerNetwork, FleetSettings, GameSettings, ProviderSettings},
     template::{Template, TemplateError, Values},
 };
-use greenroom_fleet::{BoundPort, Launch, Observed, Program, Render, StartSpec};
+use greenroom_fleet::{BoundPort, Launch, Observed, Program, Render, StartSpec, docker::HOST_GATEWAY};
 use greenroom_protocol::{BuildId, RegionId, Timestamp};
+use reqwest::Url;
 
 use super::{authenticate, connection, machines, view::Taken};
 
@@ -126,7 +127,7 @@ pub(crate) fn spec(
         limits: fleet.limits,
         log_bytes_max: fleet.log_bytes_max,
         payload: payload.map(|allocation| Bytes::from(allocation.payload.clone())),
-        render: render(server, fleet, internal_url, greenroom, secret),
+        render: render(server, fleet, own_url(fleet, internal_url), greenroom, secret),
         labels: labels(server)?,
     })
 }
@@ -164,17 +165,35 @@ fn labels(server: &Server) -> Result<BTreeMap<String, String>, serde_json::Error
     ]))
 }
 
+/// Where the fleet's servers reach Greenroom. What is this machine to us is a container itself to one with a
+/// network of its own, which finds its machine by a name.
+fn own_url(fleet: &FleetSettings, internal_url: &str) -> String {
+    let container = fleet.provider.container().map(|settings| connection::container(fleet, settings));
+    let is_apart = container.is_some_and(|container| container.network != ContainerNetwork::Host);
+    let Some(mut url) = Url::parse(internal_url).ok().filter(|_| is_apart) else {
+        return internal_url.to_owned();
+    };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if !is_here || url.set_host(Some(HOST_GATEWAY)).is_err() {
+        return internal_url.to_owned();
+    }
+    // A path that is not there is written as one.
+    let written = if internal_url.ends_with('/') { url.as_str() } else { url.as_str().trim_end_matches('/') };
+    written.to_owned()
+}
+
 fn render(
     server: &Server,
     fleet: &FleetSettings,
-    internal_url: &str,
+    internal_url: String,
     greenroom: &str,
     secret: &str,
 ) -> Render {
     let birth = server.birth.clone();
     let match_id = server.allocation.as_ref().and_then(|allocation| allocation.match_id.clone());
     let (command, declared) = (fleet.command.clone(), fleet.environment.clone());
-    let (internal_url, greenroom) = (internal_url.to_owned(), greenroom.to_owned());
+    let greenroom = greenroom.to_owned();
     let token = authenticate::token(server.id(), secret);
     Arc::new(move |bound: &[BoundPort]| {
         let ports = machines::ports(bound);
@@ -224,4 +243,44 @@ fn port_variables(ports: &[ServerPort]) -> Vec<(String, String)> {
         (format!("GREENROOM_PORT_{name}"), port.bound().to_string())
     });
     first.into_iter().chain(named).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use greenroom_domain::settings::{ContainerSettings, VersionSource};
+
+    use super::*;
+
+    fn containers(network: ContainerNetwork) -> FleetSettings {
+        let settings = ContainerSettings {
+            image: "studio/racer".into(),
+            versions: VersionSource::Engine,
+            versions_max: 3,
+            network,
+            volumes: Vec::new(),
+            user: None,
+            read_only_root: false,
+            init: true,
+            capabilities: Vec::new(),
+        };
+        FleetSettings { provider: ProviderSettings::Docker(Box::new(settings)), ..FleetSettings::default() }
+    }
+
+    #[test]
+    fn a_container_with_a_network_of_its_own_is_told_a_name_for_its_machine() {
+        let bridged = containers(ContainerNetwork::Bridge);
+        for (ours, told) in [
+            ("http://127.0.0.1:4700", "http://host.docker.internal:4700"),
+            ("http://[::1]:4700", "http://host.docker.internal:4700"),
+            ("https://localhost/greenroom", "https://host.docker.internal/greenroom"),
+            ("http://127.0.0.1:4700/", "http://host.docker.internal:4700/"),
+            ("http://games.internal:80", "http://games.internal:80"),
+            ("http://10.0.0.5:4700", "http://10.0.0.5:4700"),
+        ] {
+            assert_eq!(own_url(&bridged, ours), told);
+        }
+        for fleet in [containers(ContainerNetwork::Host), FleetSettings::default()] {
+            assert_eq!(own_url(&fleet, "http://127.0.0.1:4700"), "http://127.0.0.1:4700");
+        }
+    }
 }
