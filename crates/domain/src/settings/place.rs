@@ -175,7 +175,7 @@ impl Default for TraefikSettings {
             tls: true,
             port: 31400,
             api_url: None,
-            settle: Duration::from_secs(1),
+            settle: Duration::from_secs(3),
             servers_address: None,
             code_length: CODE_LENGTH_DEFAULT,
         }

@@ -23,6 +23,11 @@ pub(crate) fn ports(fleet: &FleetSettings) -> Vec<PortSettings> {
     ports
 }
 
+/// Whether a Traefik that watches their engine learns of its containers by their labels.
+pub(crate) fn is_labelled(fleet: &FleetSettings) -> bool {
+    behind_traefik(fleet).is_some()
+}
+
 /// Whether the ports of its containers are published on their host. Traefik goes to the container.
 pub(crate) fn is_published(fleet: &FleetSettings) -> bool {
     behind_traefik(fleet).is_none()
@@ -40,7 +45,8 @@ pub(crate) fn labels(fleet: &FleetSettings, slug: &str, birth: &Birth) -> Labels
     behind_traefik(fleet).map(|settings| traefik::labels(birth, slug, settings)).unwrap_or_default()
 }
 
-/// A container on the host's own network has its host's ports, and no Traefik finds it.
+/// A container on the host's own network has its host's ports, as a process has: no labels lead to it, and
+/// Traefik learns of it from us alone.
 fn behind_traefik(fleet: &FleetSettings) -> Option<&TraefikSettings> {
     let container = fleet.provider.container()?;
     match &fleet.connection {
@@ -95,6 +101,7 @@ mod tests {
         let fleet = fleet(Connection::Traefik(traefik), ContainerNetwork::Bridge);
         assert_eq!(inner(&fleet), [Some(31400), Some(31402), Some(9000)]);
         assert!(!is_published(&fleet));
+        assert!(is_labelled(&fleet));
         let container = container(&fleet, fleet.provider.container().unwrap());
         assert_eq!(container.network, ContainerNetwork::Named("web".into()));
     }
@@ -109,6 +116,7 @@ mod tests {
         ] {
             assert_eq!(inner(&fleet), [None, None, Some(9000)]);
             assert!(is_published(&fleet));
+            assert!(!is_labelled(&fleet));
             let settings = fleet.provider.container().unwrap();
             assert_eq!(container(&fleet, settings), *settings);
         }

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::{sync::watch, time::Instant};
 
-use super::{Servers, view::Reached};
+use super::{Servers, connection, view::Reached};
 
 /// How often Traefik's own interface is asked while a route is waited for.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -160,7 +160,7 @@ impl Servers {
         let is_live = if let Some(api) = &traefik.api_url {
             tokio::time::timeout_at(deadline, self.0.traefik_api.until_live(api, server)).await.is_ok()
         } else {
-            let is_labelled = fleet.provider.container().is_some();
+            let is_labelled = connection::is_labelled(&fleet);
             self.0.traefik.until_settled(server.id(), is_labelled, traefik.settle, deadline).await
         };
         metrics::histogram!("greenroom_traefik_route_seconds").record(began.elapsed());

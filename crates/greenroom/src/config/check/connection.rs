@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use greenroom_domain::settings::{Connection, GatewaySettings, TraefikSettings};
+use greenroom_domain::settings::{Connection, ContainerNetwork, GatewaySettings, TraefikSettings};
 
 use crate::config::{
     reader::{Context, join},
@@ -68,6 +68,13 @@ pub(super) fn check(context: &mut Context, path: &str, fleet: &Fleet) {
     if traefik.servers_address.as_deref().is_some_and(|address| !is_address(address)) {
         context
             .error(join(&path, "servers_address"), "it is no address; expected an IP address or a host name");
+    }
+    let is_on_host =
+        fleet.container.as_ref().is_some_and(|container| container.network == ContainerNetwork::Host);
+    if is_on_host && traefik.network.is_some() {
+        let sentence = "its containers are on their host's own network, which is shared with nobody; leave it \
+                        out, and let Traefik ask GET /traefik/config, or leave container.network out";
+        context.error(join(&path, "network"), sentence);
     }
     let names =
         [("network", traefik.network.as_deref()), ("entry_point", Some(traefik.entry_point.as_str()))];
