@@ -55,7 +55,7 @@ pub(crate) async fn healthcheck() -> &'static str {
         (status = 426, description = "The version is older than the oldest that is supported", body = ManagerError),
         (status = 429, description = "As many servers run as may, or the caller asks too often", body = ManagerError),
         (status = 500, description = "No server came up", body = ManagerError),
-        (status = 503, description = "No port is free", body = ManagerError),
+        (status = 503, description = "No port is free, or no host can be reached", body = ManagerError),
     ),
 )]
 pub(crate) async fn request(
@@ -147,7 +147,11 @@ fn refused(error: AllocateError) -> ApiError {
         AllocateError::NoPort { .. } => {
             ApiError::new(ErrorCode::NoServer, "No port is free for another server. Try again later.")
         }
-        AllocateError::NoServer { .. } | AllocateError::NoPlace { .. } => {
+        // No start was tried: nothing is wrong with the game, and it is worth asking again.
+        AllocateError::NoPlace { .. } => {
+            ApiError::new(ErrorCode::NoServer, "No server can be started at the moment. Try again later.")
+        }
+        AllocateError::NoServer { .. } => {
             ApiError::new(ErrorCode::Internal, "The server could not be started. Try again later.")
         }
         error => error.into(),
