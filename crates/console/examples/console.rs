@@ -110,7 +110,7 @@ fn settings(is_empty: bool) -> Settings {
         ready_min: if is_empty { 0 } else { 3 },
         running_max: 20,
         warm_payload: WarmPayload::Ignore,
-        version: "1.4.2".into(),
+        version: Some("1.4.2".into()),
         regions: vec!["local".parse().expect("an id")],
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,

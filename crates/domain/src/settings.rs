@@ -108,8 +108,9 @@ pub struct FleetSettings {
     pub running_max: u32,
     /// How a warm server is told its payload.
     pub warm_payload: WarmPayload,
-    /// The version in the template `{version}`; part of the build's identity.
-    pub version: String,
+    /// The version of servers that are asked for without one, and of those that stand ready. Unset, which
+    /// only that of containers can be: the newest one that is supported.
+    pub version: Option<String>,
     /// Regions it runs in; the first is the default.
     pub regions: Vec<RegionId>,
     /// Limits of one server, where the system allows.
@@ -138,7 +139,7 @@ impl Default for FleetSettings {
             ready_max: None,
             running_max: 20,
             warm_payload: WarmPayload::Ignore,
-            version: "1".into(),
+            version: Some("1".into()),
             regions: Vec::new(),
             limits: ServerLimits::default(),
             log_bytes_max: 16 << 20,

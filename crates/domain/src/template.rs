@@ -214,6 +214,11 @@ impl Template {
         Ok(())
     }
 
+    /// Whether there are servers for which it is left out.
+    pub fn is_conditional(&self) -> bool {
+        !self.conditions.is_empty()
+    }
+
     /// The argument or value for one server; `None` where a condition does not hold, and it is left
     /// out. A port that the server was not given, which [`Self::check_ports`] excludes, is an error
     /// and never an empty text.

@@ -43,7 +43,7 @@ fn game() -> GameId {
 fn fleet(provider: ProviderSettings) -> FleetSettings {
     FleetSettings {
         provider,
-        version: "0.3.0".into(),
+        version: Some("0.3.0".into()),
         regions: vec![RegionId::new("local").unwrap()],
         ..FleetSettings::default()
     }

@@ -221,7 +221,7 @@ fn settings() -> Settings {
         ready_min: 3,
         running_max: 10,
         warm_payload: WarmPayload::File,
-        version: "1.0.0".to_owned(),
+        version: Some("1.0.0".to_owned()),
         regions: vec![RegionId::new("here").unwrap()],
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,

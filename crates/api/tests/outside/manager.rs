@@ -25,7 +25,7 @@ const GAME: [&str; 10] = [
 fn fleet_of(wish: &mut Wish, change: impl FnOnce(&mut FleetSettings)) {
     let fleet = wish.settings.games.get_mut(&game("skirmish")).unwrap().fleet.as_mut().unwrap();
     fleet.command = GAME.map(str::to_owned).to_vec();
-    fleet.version = "1.2.3".into();
+    fleet.version = Some("1.2.3".into());
     change(fleet);
 }
 

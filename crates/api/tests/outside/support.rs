@@ -444,7 +444,7 @@ fn fleet() -> FleetSettings {
         ready_min: 0,
         running_max: 5,
         warm_payload: WarmPayload::File,
-        version: "1".into(),
+        version: Some("1".into()),
         regions: ["eu", "us"].map(|id| RegionId::new(id).unwrap()).into(),
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,

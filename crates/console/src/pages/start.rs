@@ -178,7 +178,7 @@ fn fields(view: &View, game: &GameId, fleet: &FleetSettings, form: &StartForm) -
             div.fields {
                 @if regions.len() > 1 { (parts::select("region", "Region", &form.region, &regions)) }
                 label { span { "Version" }
-                    input name="version" value=(form.version) placeholder=(fleet.version) maxlength=(VERSION_CHARS_MAX) autocomplete="off" spellcheck="false"; }
+                    input name="version" value=(form.version) placeholder=(fleet.version.as_deref().unwrap_or("the newest")) maxlength=(VERSION_CHARS_MAX) autocomplete="off" spellcheck="false"; }
                 label { span { "Title " span.soft { "(what people know it by)" } }
                     input name="title" value=(form.title) maxlength=(TITLE_CHARS_MAX) autocomplete="off"; }
             }

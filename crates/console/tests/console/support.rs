@@ -314,7 +314,7 @@ pub(crate) fn fleet(script: &str) -> FleetSettings {
         ready_min: 0,
         running_max: 10,
         warm_payload: WarmPayload::Ignore,
-        version: "1".into(),
+        version: Some("1".into()),
         regions: vec!["local".parse().unwrap()],
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,

@@ -245,7 +245,7 @@ fn fleet() -> FleetSettings {
         ready_min: 0,
         running_max: 20,
         warm_payload: WarmPayload::File,
-        version: "1".into(),
+        version: Some("1".into()),
         regions: vec![region("local")],
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,

@@ -45,6 +45,8 @@ const JWT_SECRET_BYTES_MIN: usize = 16;
 const TRAEFIK_TOKEN_BYTES_MIN: usize = 16;
 /// Least size at which a log is rotated: a start's output must fit.
 const LOG_BYTES_MIN: u64 = 64 * 1024;
+/// The version of what has no other.
+const VERSION_OF_PROGRAMS: &str = "1";
 /// How names begin that only Greenroom sets in a server's environment.
 const OWN_ENVIRONMENT: &str = "GREENROOM_";
 
@@ -177,7 +179,7 @@ fn fleet_settings(game: &GameId, fleet: &Fleet) -> FleetSettings {
         running_max: fleet.running_max,
         // Unset only where no server stands ready, and then nothing is handed over late.
         warm_payload: fleet.warm_payload.unwrap_or(WarmPayload::Ignore),
-        version: fleet.version.clone(),
+        version: version(fleet),
         regions: fleet.regions.clone(),
         limits: ServerLimits {
             memory_bytes: fleet.limits.memory.map(|size| size.0),
@@ -188,6 +190,12 @@ fn fleet_settings(game: &GameId, fleet: &Fleet) -> FleetSettings {
         log_bytes_max: fleet.log_max.0,
         ended_keep: fleet.ended_keep,
     }
+}
+
+/// A program that is no image has one version; what it is called unless that is said, nobody else knows.
+fn version(fleet: &Fleet) -> Option<String> {
+    let is_newest = fleet.version.is_none() && fleet.provider == ProviderKind::Docker;
+    (!is_newest).then(|| fleet.version.clone().unwrap_or_else(|| VERSION_OF_PROGRAMS.into()))
 }
 
 fn port_settings(port: &Port) -> PortSettings {
@@ -343,7 +351,9 @@ fn fleet(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {
             format!("it is {} bytes; expected at least 64KiB", fleet.log_max.0),
         );
     }
-    not_blank(context, &join(path, "version"), &fleet.version);
+    if let Some(version) = &fleet.version {
+        not_blank(context, &join(path, "version"), version);
+    }
     if fleet.regions.is_empty() {
         context.error(
             join(path, "regions"),
@@ -393,6 +403,11 @@ fn commands(context: &mut Context, path: &str, fleet: &Fleet) {
         let sentence = "it names no program; expected the program and its arguments, such as \
                         [\"./my-server\", \"--port\", \"{port}\"]";
         context.error(join(path, "command"), sentence);
+    }
+    let program = fleet.command.first().filter(|_| needs_program);
+    if program.is_some_and(|text| Template::parse(text).is_ok_and(|program| program.is_conditional())) {
+        let sentence = "it is the program, which cannot be left out; expected a condition on arguments alone";
+        context.error(format!("{path}.command[0]"), sentence);
     }
     let ports: Vec<_> = fleet.ports.iter().map(port_settings).collect();
     for (index, text) in fleet.command.iter().enumerate() {

@@ -21,7 +21,8 @@ section_of! {
         public_address: String = "127.0.0.1";
         /// Where game servers on this machine reach Greenroom, such as "http://127.0.0.1:4700".
         /// Made of `listen` unless set; with TLS, of `public_address` where that is a name, which the
-        /// certificate must be for.
+        /// certificate must be for. A container with a network of its own is told host.docker.internal
+        /// instead of 127.0.0.1: let Greenroom listen where that arrives.
         internal_url: Option<String> = none;
         /// The folder that holds everything. Made at the first start; one Greenroom at a time may use it.
         data_dir: PathBuf = "greenroom-data";
@@ -326,8 +327,10 @@ section_of! {
         /// How a server that stood ready learns its payload: "file" by the file that GREENROOM_PAYLOAD_FILE
         /// names, "ignore" if it needs none.
         warm_payload: Option<WarmPayload> = none;
-        /// The version in `{version}`. A new one replaces the servers that stand ready.
-        version: String = "1";
+        /// The version of servers that are asked for without one, and of those that stand ready; `{version}` in
+        /// the command. A new one replaces the servers that stand ready. Unset: of containers, the newest one
+        /// that is supported; of everything else, "1".
+        version: Option<String> = none;
         /// The regions that it runs in; the first is the default.
         regions: Vec<RegionId> = ["local"];
         /// The size at which its log is rotated; one old part is kept.
@@ -419,7 +422,7 @@ section_of! {
         /// live before players are told of the server.
         api_url: Option<String> = none;
         /// Without `api_url`: how long it takes to act on what it was told, by `/traefik/config` or by labels.
-        settle: Duration = "1s";
+        settle: Duration = "3s";
         /// The address at which it reaches game servers that are processes of this machine. Loopback unless set.
         servers_address: Option<String> = none;
         /// How many letters a server's code has.

@@ -234,6 +234,16 @@ fn what_only_containers_have_is_refused_without_and_what_they_cannot_have_with_t
             ),
             "ports[0].inner: on the host's own network",
         ),
+        (
+            docker(
+                "container = { image = \"a\", network = \"host\" }\nconnection = \"traefik\"\ntraefik = { network = \"web\" }",
+            ),
+            "traefik.network: its containers are on their host's own network",
+        ),
+        (
+            "command = [\"{if listed}./game\", \"{port}\"]".into(),
+            "command[0]: it is the program, which cannot be left out",
+        ),
     ] {
         let found = fleet_error(&lines);
         assert!(found.starts_with(&format!("games.skirmish.fleet.{expected}")), "{lines}: {found}");
@@ -256,6 +266,19 @@ fn a_fleet_of_containers_is_read_whole_and_needs_no_arguments() {
     assert_eq!((container.versions, container.versions_max), (VersionSource::Registry, 5));
     assert!(container.init && container.read_only_root && container.volumes[0].read_only);
     assert_eq!((fleet.ports[0].inner, fleet.limits.processes), (Some(31_400), Some(64)));
+    assert_eq!(fleet.version, None, "the newest");
+    let named = parsed(&self::fleet(&format!("{lines}\nversion = \"1.4.0\"")), []);
+    let settings = named.settings("127.0.0.1:4700".parse().unwrap());
+    let fleet = settings.games[&GameId::new("skirmish").unwrap()].fleet.as_ref().unwrap();
+    assert_eq!(fleet.version.as_deref(), Some("1.4.0"));
+}
+
+#[test]
+fn of_programs_that_are_no_images_there_is_one_version() {
+    let config = parsed(DEFAULT, []);
+    let settings = config.settings("127.0.0.1:4700".parse().unwrap());
+    let fleet = settings.games[&GameId::new("skirmish").unwrap()].fleet.as_ref().unwrap();
+    assert_eq!(fleet.version.as_deref(), Some("1"));
 }
 
 #[test]
@@ -281,7 +304,7 @@ fn the_environment_overrides_the_file() {
     let game = &config.root.games[&GameId::new("skirmish").unwrap()];
     let fleet = game.fleet.as_ref().unwrap();
     assert_eq!(config.root.listen, "127.0.0.1:9".parse().unwrap());
-    assert_eq!((fleet.running_max, fleet.version.as_str()), (3, "2"));
+    assert_eq!((fleet.running_max, fleet.version.as_deref()), (3, Some("2")));
     assert_eq!(game.hosts, ["play.example"]);
 }
 

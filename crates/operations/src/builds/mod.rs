@@ -194,7 +194,8 @@ impl Builds {
     async fn known(&self, game: &GameId, fleet: &FleetSettings) -> Result<Known, ImageError> {
         let Some(container) = fleet.provider.container() else {
             // One version, and it is where the program is.
-            return Ok(Known { versions: Arc::new(Versions::of_tags([&fleet.version], 1)), tags: None });
+            let versions = Versions::of_tags(fleet.version.as_slice(), 1);
+            return Ok(Known { versions: Arc::new(versions), tags: None });
         };
         let tags = self.0.images.tags(container).await?;
         Ok(Known { versions: self.read(game, &tags, container.versions_max), tags: Some(tags) })

@@ -101,7 +101,7 @@ impl Servers {
     /// server by asking again; without one, nobody could know of it, and it is stopped.
     pub async fn allocate(&self, request: AllocateRequest) -> Result<Allocated, AllocateError> {
         let began = Instant::now();
-        let ask = self.check(request)?;
+        let ask = self.check(request).await?;
         let (answer, answered) = oneshot::channel();
         let servers = self.clone();
         let game = ask.game.id.clone();
@@ -134,7 +134,7 @@ impl Servers {
         self.0.view.reached_limit(&game.id, &game.studio, max)
     }
 
-    fn check(&self, request: AllocateRequest) -> Result<Ask, AllocateError> {
+    async fn check(&self, request: AllocateRequest) -> Result<Ask, AllocateError> {
         let (settings, game) = self.game(&request.game).ok_or(AllocateError::NoSuchGame)?;
         let fleet = game.fleet.clone().ok_or(AllocateError::NoFleet)?;
         let region = match &request.region {
@@ -152,7 +152,10 @@ impl Servers {
             return Err(AllocateError::PayloadTooLarge(bytes));
         }
         let key = RequestKey::of(&request)?;
-        let version = request.version.clone().unwrap_or_else(|| fleet.version.clone());
+        let version = match &request.version {
+            Some(version) => version.clone(),
+            None => self.default_version(&game.id, &fleet).await.map_err(|why| no_server(Some(why)))?,
+        };
         let build = build_of(&fleet, &version);
         let pull = fleet.provider.container().map_or(Duration::ZERO, |_| self.0.images.pull_timeout());
         let longest = longest(&fleet).saturating_add(pull).min(ALLOCATE_MAX);
@@ -317,7 +320,7 @@ impl Servers {
 
     /// Tells the pool of an allocation that its servers fit, whether it had one or not.
     fn note_demand(&self, ask: &Ask, demand: Demand<'_>, was_ready: bool, now: Timestamp) {
-        if demand.warm_fits && ask.version == ask.fleet.version {
+        if demand.warm_fits && self.is_default_version(&ask.game.id, &ask.fleet, &ask.version) {
             self.0.view.asked(&ask.game.id, &ask.region, now);
         }
         let from = if was_ready { "pool" } else { "start" };

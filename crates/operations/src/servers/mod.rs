@@ -48,6 +48,7 @@ mod stop;
 mod tests;
 mod traefik;
 mod usage;
+mod version;
 mod view;
 
 pub use allocate::{AllocateRequest, Allocated};
@@ -112,6 +113,8 @@ struct Shared {
     traefik: Told,
     traefik_api: TraefikApi,
     usages: usage::Usages,
+    /// The newest version of games whose settings name none.
+    newest: Mutex<HashMap<GameId, version::Newest>>,
     drivers: drive::Drivers,
     in_flight: idempotency::InFlight,
     /// The bearer tokens' secrets of instances that are to be started, by instance.
@@ -184,6 +187,7 @@ impl ServersDeps {
             traefik: Told::default(),
             traefik_api: TraefikApi::default(),
             usages: usage::Usages::default(),
+            newest: Mutex::default(),
             drivers: drive::Drivers::default(),
             in_flight: idempotency::InFlight::default(),
             secrets: Mutex::default(),

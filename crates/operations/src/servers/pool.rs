@@ -28,6 +28,9 @@ use super::{
 /// Pause after a pool could not be changed as planned.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
+/// How often a pool whose version is the newest looks which that is.
+const VERSION_LOOK_EVERY: Duration = Duration::from_secs(10);
+
 /// What states of servers are counted by `greenroom_servers`.
 const STATES: [ServerState; 4] =
     [ServerState::Starting, ServerState::Ready, ServerState::Allocated, ServerState::Stopping];
@@ -159,20 +162,23 @@ impl Servers {
         region: RegionId,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, DirectoryError> {
-        let (id, build) = (&game.id, build_of(fleet, &fleet.version));
+        let id = &game.id;
         let bounds = PoolBounds::of(fleet);
+        let has_pool = bounds.ready_max > 0;
+        let version = match self.default_version(id, fleet).await {
+            Ok(version) => version,
+            Err(why) if has_pool => {
+                tracing::debug!(game = %id, why, "a pool waits until its version is known");
+                return Ok(Some(now.after(VERSION_LOOK_EVERY)));
+            }
+            // Of whichever version: none stands ready.
+            Err(_) => String::new(),
+        };
+        let build = build_of(fleet, &version);
         let wanted = self.0.view.wanted(id, &region, bounds, now);
         let pool = Pool { wanted, build: Some(build.clone()), region: Some(region.clone()), waiting: 0 };
-        let order = Order {
-            game,
-            build,
-            region,
-            version: fleet.version.clone(),
-            title: None,
-            is_listed: false,
-            allocation: None,
-            now,
-        };
+        let order =
+            Order { game, build, region, version, title: None, is_listed: false, allocation: None, now };
         let mut secrets = Vec::new();
         let make = |taken: &Taken<'_>, host: &Host| {
             let (server, secret) = order.make(taken, host);
@@ -191,7 +197,9 @@ impl Servers {
         }
         // What is above the least falls by itself, as time passes.
         let falls_at = (wanted > bounds.ready_min).then(|| now.after(LOOK_EVERY));
-        Ok([work.wake_at, falls_at].into_iter().flatten().min())
+        // Of a newer version nobody tells.
+        let looks_at = (fleet.version.is_none() && has_pool).then(|| now.after(VERSION_LOOK_EVERY));
+        Ok([work.wake_at, falls_at, looks_at].into_iter().flatten().min())
     }
 
     /// A game that has no fleet any more has no pool.
@@ -239,7 +247,12 @@ impl Servers {
         for server in self.0.view.list(None) {
             let birth = &server.birth;
             let fleet = settings.games.get(&birth.game).and_then(|game| game.fleet.as_ref());
-            if fleet.is_none_or(|fleet| build_of(fleet, &fleet.version) != birth.build) {
+            let is_current = |fleet: &FleetSettings| {
+                // Which one is the newest was not looked up yet.
+                let version = fleet.version.as_ref().unwrap_or(&birth.version);
+                build_of(fleet, version) == birth.build
+            };
+            if !fleet.is_some_and(is_current) {
                 continue;
             }
             let place = (birth.game.clone(), birth.region.clone());

@@ -67,7 +67,7 @@ async fn a_warm_server_takes_a_title_and_a_listing_that_its_program_need_not_kno
 
     warm.command.push("{if listed}--list".into());
     node.change(|fleet| *fleet = warm.clone());
-    let build = build_of(&warm, &warm.version);
+    let build = build_of(&warm, warm.version.as_deref().unwrap());
     let is_new = |server: &&Arc<Server>| server.birth.build == build;
     node.until("a new one stands ready", |node| {
         node.in_state(ServerState::Ready).iter().any(|server| is_new(&server))

@@ -35,7 +35,7 @@ async fn a_pool_is_filled_refilled_shrunk_and_renewed() {
 
     let old: BTreeSet<_> =
         node.in_state(ServerState::Ready).iter().map(|server| server.id().clone()).collect();
-    node.change(|fleet| fleet.version = "2.0.0".to_owned());
+    node.change(|fleet| fleet.version = Some("2.0.0".to_owned()));
     node.until("it is renewed", |node| {
         let ready = node.in_state(ServerState::Ready);
         node.scripted.running() == 1 && ready.len() == 1 && !old.contains(ready[0].id())
