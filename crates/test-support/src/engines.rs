@@ -19,7 +19,8 @@ mod traefik;
 
 #[cfg(feature = "docker")]
 pub use docker::{
-    Docker, DockerAnswer, DockerOptions, DockerRun, GAME, docker, docker_with, shared_docker, test_game,
+    Docker, DockerAnswer, DockerOptions, DockerRun, GAME, docker, docker_with, game_archive, shared_docker,
+    test_game,
 };
 pub use traefik::{TRAEFIK, Traefik, traefik};
 

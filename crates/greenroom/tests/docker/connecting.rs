@@ -1,7 +1,9 @@
 //! Players connect once, at once, after the answer, and give up for good if that fails.
 
+use std::time::Duration;
+
 use greenroom_test_support::greenroom::Api;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::world::{Given, Wish, World, given, say, say_by_udp, stopped, wanted};
 
@@ -34,20 +36,26 @@ async fn players_come(world: &World, players: usize) {
         let api = running.api();
         let players = players / ASKERS + usize::from(asker < players % ASKERS);
         askers.spawn(async move {
+            let mut waited = Vec::new();
             for _ in 0..players {
-                play(&api).await;
+                waited.push(play(&api).await);
             }
+            waited
         });
     }
-    askers.join_all().await;
+    let longest = askers.join_all().await.into_iter().flatten().max().unwrap_or_default();
+    println!("{players} players, the longest waited {longest:?} for a server");
     world.is_empty().await;
 }
 
-/// One player: asks, connects, plays, and is gone.
-async fn play(api: &Api) {
+/// One player: asks, connects, plays, and is gone. How long the server took.
+async fn play(api: &Api) -> Duration {
+    let asked = Instant::now();
     let Given { id, port } = given(api).await;
+    let waited = asked.elapsed();
     let (by_tcp, by_udp) =
         tokio::task::spawn_blocking(move || (say(port, "hello"), say_by_udp(port, "hello"))).await.unwrap();
     assert_eq!((by_tcp.as_str(), by_udp.as_str()), ("hello", "hello"), "port {port} of server {id}");
     stopped(api, &id).await;
+    waited
 }

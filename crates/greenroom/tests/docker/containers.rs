@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use greenroom_test_support::greenroom::Running;
+use greenroom_test_support::greenroom::{GAME, Running};
 
-use crate::world::{Given, Wish, World, given, say, told, until};
+use crate::console::Console;
+use crate::world::{Given, TOLD_WITHIN, Wish, World, given, say, told, told_that, until};
 
 /// A world with one server, and the name of its container.
 async fn one_server(test: &str, wish: &Wish<'_>) -> Option<(World, Running, Given, String)> {
@@ -26,9 +27,14 @@ async fn another_takes_its_place(world: &World, running: &Running, ended: &Given
     world.is_empty().await;
 }
 
-/// Room for one server at a time.
+/// Where the console shows a server.
+fn page_of(server: &Given) -> String {
+    format!("servers/{GAME}/{}", server.id)
+}
+
+/// Room for one server at a time, and one port.
 fn one() -> Wish<'static> {
-    Wish { fleet: "running_max = 1", ..Wish::default() }
+    Wish { fleet: "running_max = 1", ports: 1, ..Wish::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,6 +45,8 @@ async fn one_that_is_removed_by_hand_is_told_and_replaced() {
     assert!(world.docker.remove_container(&container));
     let ended = told(&running, &server.id, "ended").await;
     assert_eq!(ended["exit"]["crashed"], true, "{ended:#}");
+    let reason = ended["exit"]["reason"].as_str().unwrap();
+    Console::open(&running).await.shows(&page_of(&server), reason, None).await;
     another_takes_its_place(&world, &running, &server).await;
 }
 
@@ -83,11 +91,17 @@ async fn one_that_is_paused_goes_on_when_it_is_let() {
     let Some((world, running, server, container)) = one_server("paused", &one()).await else { return };
     let paused = world.docker.call("POST", &format!("/containers/{container}/pause"), None);
     assert!(paused.is_success(), "{}", paused.text());
+    told_that(&running, &server.id, TOLD_WITHIN, |server| server["paused"] == true).await;
+    let console = Console::open(&running).await;
+    let page = page_of(&server);
+    console.shows(&page, "Paused", None).await;
     // It still has its port and its slot, and a second one is not started for it.
     assert_eq!(running.allocate(None).await.status, 429);
     assert_eq!(running.server(&server.id).await.body["state"], "allocated");
     world.docker.call("POST", &format!("/containers/{container}/unpause"), None);
     assert_eq!(say(server.port, "hello"), "hello");
+    told_that(&running, &server.id, TOLD_WITHIN, |server| server["paused"].is_null()).await;
+    console.shows(&page, &server.id, Some("Paused")).await;
     assert_eq!(running.server(&server.id).await.body["state"], "allocated");
     // A paused one is stopped all the same.
     world.docker.call("POST", &format!("/containers/{container}/pause"), None);
@@ -139,4 +153,74 @@ async fn those_that_are_not_ours_are_left_alone() {
     told(&again, &server.id, "ended").await;
     let alone = until(crate::world::PATIENCE, || world.docker.containers().len() == 1).await;
     assert!(alone && world.docker.inspect(&theirs)["State"]["Running"] == true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_stood_ready_and_is_paused_is_given_to_nobody() {
+    let wish = Wish { fleet: "running_max = 4\nready_min = 1\nwarm_payload = \"ignore\"", ..Wish::default() };
+    let Some(world) = World::new("stood ready and is paused", &wish) else { return };
+    let running = world.installation.serve().await;
+    let first = stands_ready(&running, None).await;
+    let container = world.docker.containers()[0]["Id"].as_str().unwrap().to_owned();
+    assert!(world.docker.call("POST", &format!("/containers/{container}/pause"), None).is_success());
+    told_that(&running, &first, TOLD_WITHIN, |server| server["paused"] == true).await;
+    // Another one stands in for it.
+    let second = stands_ready(&running, Some(&first)).await;
+    let server = given(&running).await;
+    assert_eq!(server.id, second);
+    assert_eq!(say(server.port, "hello"), "hello");
+    assert_eq!(running.server(&first).await.body["state"], "ready");
+    assert!(world.docker.call("POST", &format!("/containers/{container}/unpause"), None).is_success());
+    told_that(&running, &first, TOLD_WITHIN, |server| server["paused"].is_null()).await;
+}
+
+/// Waits for a server that stands ready, beside `but`; its id.
+async fn stands_ready(running: &Running, but: Option<&str>) -> String {
+    let mut found = None;
+    let deadline = tokio::time::Instant::now() + crate::world::PATIENCE;
+    while found.is_none() {
+        assert!(tokio::time::Instant::now() < deadline, "no server stands ready");
+        let servers = running.servers().await;
+        let ready = |server: &&serde_json::Value| {
+            server["state"] == "ready" && but.is_none_or(|but| server["id"] != but)
+        };
+        found = servers.iter().find(ready).map(|server| server["id"].as_str().unwrap().to_owned());
+    }
+    found.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_reaches_greenroom_where_it_is_told_to() {
+    let Some(docker) = greenroom_test_support::engines::docker("it_reaches_greenroom") else { return };
+    // As on a machine whose Greenroom listens for its containers alone.
+    let listener = std::net::TcpListener::bind((docker.gateway(), 0)).unwrap();
+    let listen = listener.local_addr().unwrap();
+    drop(listener);
+    let world = World::on(docker, &one());
+    let told = [
+        // By its address, as it is.
+        (None, format!("http://{listen}")),
+        // By what is this machine to the operator, and to a container is not.
+        (
+            Some(format!("http://127.0.0.1:{}", listen.port())),
+            format!("http://host.docker.internal:{}", listen.port()),
+        ),
+        // By the engine's name for its machine.
+        (
+            Some(format!("http://host.docker.internal:{}/", listen.port())),
+            format!("http://host.docker.internal:{}/", listen.port()),
+        ),
+    ];
+    let World { mut installation, docker } = world;
+    for (internal_url, told) in told {
+        installation = installation.with_env([("GREENROOM_LISTEN", listen.to_string().into())]);
+        if let Some(url) = internal_url {
+            installation = installation.with_env([("GREENROOM_INTERNAL_URL", url.into())]);
+        }
+        let running = installation.serve().await;
+        let server = given(&running).await;
+        assert_eq!(say(server.port, "!greenroom /healthz"), format!("{told} HTTP/1.1 200 OK"));
+        crate::world::stopped(&running, &server.id).await;
+    }
+    drop(docker);
 }

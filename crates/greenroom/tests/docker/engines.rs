@@ -4,11 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use greenroom_test_support::{
     engines::DockerOptions,
-    greenroom::{Api, Running},
+    greenroom::{Answer, Api, GAME, Running},
 };
+use reqwest::Method;
+use serde_json::json;
 use tokio::{task::JoinSet, time::Instant};
 
-use crate::world::{Given, PATIENCE, TOLD_WITHIN, Wish, World, given, of, say, told, wanted};
+use crate::console::Console;
+use crate::world::{Given, PATIENCE, TOLD_WITHIN, VERSION, Wish, World, given, of, say, told, wanted};
 
 /// How long an engine that takes calls and does not answer does so.
 const PAUSE_S: &str = "GREENROOM_DOCKER_PAUSE_S";
@@ -16,9 +19,12 @@ const PAUSE_S_DEFAULT: u64 = 5;
 
 const SERVERS: usize = 3;
 
+/// Those who ask at once while the socket goes.
+const ASKERS: usize = 6;
+
 fn outliving() -> Wish<'static> {
     let options = DockerOptions { live_restore: true, ..DockerOptions::default() };
-    Wish { options, fleet: "running_max = 10", ..Wish::default() }
+    Wish { options, fleet: "running_max = 12", ..Wish::default() }
 }
 
 async fn some_servers(running: &Running) -> Vec<Given> {
@@ -61,6 +67,15 @@ async fn is_told_to_be_away(api: &Api) {
     }
 }
 
+/// As in the contract of shipped clients.
+async fn players_are_told_to_come_again(api: &Api) {
+    let body = json!({ "name": "Ann's Game", "list": true, "version": VERSION });
+    let answer = api.ask(Method::POST, "/api/manager/request", Some(&body)).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.sentence().ends_with("Try again later."), "{answer:?}");
+    assert_eq!(answer.body, json!({ "detail": answer.sentence() }));
+}
+
 async fn all_are_as_before(world: &World, running: &Running, servers: &[Given]) {
     for server in servers {
         told(running, &server.id, "allocated").await;
@@ -84,10 +99,16 @@ async fn servers_outlive_an_engine_that_is_stopped_and_started() {
     let servers = some_servers(&running).await;
     world.docker.stop();
     is_told_to_be_away(&running).await;
+    players_are_told_to_come_again(&running).await;
+    let console = Console::open(&running).await;
+    console.shows("hosts", "engine</b> cannot be asked", None).await;
+    let page = format!("servers/{GAME}/{}", servers[0].id);
+    console.shows(&page, "Cannot be asked", None).await;
     for server in &servers {
         assert_ne!(running.server(&server.id).await.body["state"], "ended", "nobody knows that");
     }
     world.docker.start();
+    console.shows(&page, &servers[0].id, Some("Cannot be asked")).await;
     all_are_as_before(&world, &running, &servers).await;
 }
 
@@ -154,10 +175,16 @@ async fn an_engine_that_answers_late_does_nothing_twice() {
     assert!(began.elapsed() < Duration::from_secs(20), "it hangs with its engine: {:?}", began.elapsed());
     world.docker.resume();
     let answers = askers.join_all().await;
-    assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 503 | 504)), "{answers:?}");
-    // Whatever came of the requests: the same key gives one server.
-    let mut all = servers.clone();
-    for asker in 0..3 {
+    // Who does not wait as long as the engine sleeps has no answer.
+    let fits = |answer: &Answer| answer.is_unknown() || matches!(answer.status, 200 | 503 | 504);
+    assert!(answers.iter().all(fits), "{answers:?}");
+    each_key_gives_one(&world, &running, servers, 3).await;
+}
+
+/// Whatever came of the first requests with these keys: each gives one server, and there is no other.
+async fn each_key_gives_one(world: &World, running: &Running, servers: Vec<Given>, askers: usize) {
+    let mut all = servers;
+    for asker in 0..askers {
         let deadline = Instant::now() + PATIENCE;
         let key = format!("asker-{asker}");
         let server = loop {
@@ -172,5 +199,25 @@ async fn an_engine_that_answers_late_does_nothing_twice() {
         all.push(server);
     }
     world.has_containers_of(&ids(&all)).await;
-    all_are_as_before(&world, &running, &all).await;
+    all_are_as_before(world, running, &all).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_engine_whose_socket_disappears_beneath_requests_does_nothing_twice() {
+    let Some(world) = World::new("socket disappears beneath requests", &outliving()) else { return };
+    let running = world.installation.serve().await;
+    let servers = some_servers(&running).await;
+    let mut askers = JoinSet::new();
+    for asker in 0..ASKERS {
+        let api = running.api();
+        askers.spawn(async move { api.allocate(Some(&format!("asker-{asker}"))).await });
+        if asker == ASKERS / 2 {
+            // The engine goes on, and so does what is open; nothing new is.
+            world.docker.hide_socket().unwrap();
+        }
+    }
+    let answers = askers.join_all().await;
+    assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 503 | 504)), "{answers:?}");
+    world.docker.show_socket().unwrap();
+    each_key_gives_one(&world, &running, servers, ASKERS).await;
 }

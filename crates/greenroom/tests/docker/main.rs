@@ -8,9 +8,13 @@
 
 mod command_line;
 mod connecting;
+mod console;
 mod containers;
 mod disk;
 mod engines;
 mod kill;
+mod logs;
 mod soak;
+mod traefik;
+mod versions;
 mod world;

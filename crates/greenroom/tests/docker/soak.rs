@@ -25,7 +25,7 @@ const SAME_LOOKS: u32 = 40;
 
 /// What is counted of Greenroom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Counts {
+pub(crate) struct Counts {
     descriptors: usize,
     threads: usize,
     tasks: u64,
@@ -48,16 +48,7 @@ async fn after_many_servers_everything_is_as_before() {
     let before_kib = own_kib(&running);
     some(&running, servers).await;
     world.is_empty().await;
-    let deadline = Instant::now() + PATIENCE;
-    let after = loop {
-        let after = counts(&running).await;
-        // Threads that wait for blocking work and connections that idle may be fewer by now.
-        if after.is_within(before) {
-            break after;
-        }
-        assert!(Instant::now() < deadline, "before {before:?}\nafter {after:?}");
-        tokio::time::sleep(LOOK_EVERY).await;
-    };
+    let after = counts_are(&running, before).await;
     let after_kib = own_kib(&running);
     println!("{servers} servers: {before_kib} KiB before, {after_kib} KiB after; {after:?}");
     assert!(after_kib <= before_kib + GROWTH_MAX_KIB, "{before_kib} KiB became {after_kib} KiB");
@@ -86,7 +77,7 @@ async fn one(api: &Api) {
 }
 
 /// Counts once they have stayed the same for so many looks.
-async fn settled(world: &World, running: &Running) -> Counts {
+pub(crate) async fn settled(world: &World, running: &Running) -> Counts {
     world.is_empty().await;
     let deadline = Instant::now() + PATIENCE;
     let (mut last, mut same_looks) = (counts(running).await, 0);
@@ -98,6 +89,20 @@ async fn settled(world: &World, running: &Running) -> Counts {
         last = now;
     }
     last
+}
+
+/// Waits until the counts are what they were, or less; gives them.
+pub(crate) async fn counts_are(running: &Running, before: Counts) -> Counts {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let after = counts(running).await;
+        // Threads that wait for blocking work and connections that idle may be fewer by now.
+        if after.is_within(before) {
+            return after;
+        }
+        assert!(Instant::now() < deadline, "before {before:?}\nafter {after:?}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 async fn counts(running: &Running) -> Counts {

@@ -21,6 +21,9 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_greenroom");
 pub(crate) const IMAGE: &str = "echo";
 pub(crate) const VERSION: &str = "1.0.0";
 
+/// More ports than any of these tests has servers.
+const PORTS: u16 = 100;
+
 /// How long anything may take that is waited for: other tests start containers on the machine meanwhile.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -44,28 +47,42 @@ pub(crate) struct Wish<'a> {
     pub(crate) tables: &'a str,
     /// Dockerfile instructions of the image.
     pub(crate) image: &'a [&'a str],
+    /// The image in a registry, instead of the one that the engine has.
+    pub(crate) in_registry: Option<String>,
+    /// Whether the game's settings name no version.
+    pub(crate) without_version: bool,
+    /// How many ports there are; many if 0.
+    pub(crate) ports: u16,
 }
 
 impl World {
     /// `None`, with a line that says so, where there is no Docker Engine.
     pub(crate) fn new(test: &str, wish: &Wish) -> Option<Self> {
         let docker = engines::docker_with(test, &wish.options)?;
+        Some(Self::on(docker, wish))
+    }
+
+    /// The same on an engine that is there already.
+    pub(crate) fn on(docker: Docker, wish: &Wish) -> Self {
         docker.import_game_with(IMAGE, &[VERSION], wish.image);
         let installation = Installation::new(PROGRAM, "", "command = [\"none\"]", 0);
         let fleet = format!(
-            "provider = \"docker\"\nversion = \"{VERSION}\"\n\
+            "provider = \"docker\"\n{version}\n\
              command = [\"--name\", \"{{title}}\", \"--port\", \"{{port}}\"]\n\
              ports = [{{ name = \"default\", protocol = \"tcp+udp\" }}]\nport_range = \"{ports}\"\n\
              stop_grace = \"2s\"\n{fleet}\n\
-             [games.{GAME}.fleet.container]\nimage = \"{IMAGE}\"\n{tables}\n\
+             [games.{GAME}.fleet.container]\nimage = \"{image}\"\nversions = \"{versions}\"\n{tables}\n\
              [hosts.engine]\ndocker = \"{url}\"\n",
-            ports = some_ports(100),
+            ports = some_ports(if wish.ports == 0 { PORTS } else { wish.ports }),
+            version = if wish.without_version { String::new() } else { format!("version = \"{VERSION}\"") },
             fleet = wish.fleet,
+            image = wish.in_registry.as_deref().unwrap_or(IMAGE),
+            versions = if wish.in_registry.is_some() { "registry" } else { "engine" },
             tables = wish.tables,
             url = docker.url(),
         );
         installation.configure("", &fleet);
-        Some(Self { installation, docker })
+        Self { installation, docker }
     }
 
     /// Waits until the containers are those of `servers` and no other, by their ids.
@@ -77,6 +94,11 @@ impl World {
             found == *servers && containers.len() == servers.len()
         };
         assert!(until(PATIENCE, as_told).await, "the containers are of {found:?}, not of {servers:?}");
+    }
+
+    /// Waits until no container is left; whether it was so in time.
+    pub(crate) async fn are_gone(&self) -> bool {
+        until(PATIENCE, || self.docker.containers().is_empty()).await
     }
 
     /// Waits until nothing of any server is left on the engine: containers, links, networks.
@@ -128,13 +150,18 @@ pub(crate) async fn stopped(api: &Api, id: &str) {
 }
 
 async fn told_in_time(api: &Api, id: &str, state: &str, max: Duration) -> Value {
+    told_that(api, id, max, |server| server["state"] == state).await
+}
+
+/// Waits until what is told of the server `id` `is` what is waited for; gives it.
+pub(crate) async fn told_that(api: &Api, id: &str, max: Duration, is: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + max;
     loop {
         let found = api.server(id).await;
-        if found.body["state"] == state {
+        if is(&found.body) {
             return found.body;
         }
-        assert!(Instant::now() < deadline, "server {id} is not told to be {state}: {found:?}");
+        assert!(Instant::now() < deadline, "it is not told of server {id}: {found:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

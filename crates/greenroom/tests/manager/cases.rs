@@ -22,6 +22,8 @@ pub(crate) struct Fleet {
     pub(crate) provider: String,
     /// The game's program, where the command names it.
     pub(crate) program: Option<PathBuf>,
+    /// Tables behind those of the game.
+    pub(crate) tables: String,
 }
 
 impl Fleet {
@@ -33,9 +35,10 @@ impl Fleet {
             program.chain(own).chain(arguments.iter().map(|argument| (*argument).to_owned())).collect();
         let fleet = format!(
             "{}\ncommand = {}\nports = [{{ name = \"game\", protocol = \"tcp+udp\" }}]\nport_range = \"{{ports}}\"\n\
-             version = \"1.0.0\"\nrunning_max = {running_max}\nstop_grace = \"1s\"",
+             version = \"1.0.0\"\nrunning_max = {running_max}\nstop_grace = \"1s\"\n{}",
             self.provider,
             Value::from(command),
+            self.tables,
         );
         Installation::new(PROGRAM, "", &fleet, running_max)
     }

@@ -537,8 +537,12 @@ pub fn test_game() -> PathBuf {
     program
 }
 
-/// The test game alone in a tar, with an empty `/tmp`.
-fn game_archive() -> &'static [u8] {
+/// The test game alone in a tar, with an empty `/tmp`: the only layer of its images.
+///
+/// # Panics
+///
+/// If it cannot be made.
+pub fn game_archive() -> &'static [u8] {
     static ARCHIVE: OnceLock<Vec<u8>> = OnceLock::new();
     ARCHIVE.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a folder");

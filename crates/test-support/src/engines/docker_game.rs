@@ -18,7 +18,9 @@
 //!
 //! The first line that it prints is `arguments` and what it was given, quoted. What comes over TCP
 //! goes back as it is, except `GET …`, which is answered by HTTP with the request, and lines that
-//! begin with `!`: `!exit CODE`, `!eat MIB`, `!print LINE`, `!unhealthy`, `!arguments`.
+//! begin with `!`: `!exit CODE`, `!eat MIB`, `!print LINE`, `!unhealthy`, `!arguments`, and
+//! `!greenroom PATH`, which is answered with `GREENROOM_URL` and the first line of what that says to a
+//! `GET` of this path.
 
 use std::{
     env, fs,
@@ -162,6 +164,7 @@ fn serve(mut stream: TcpStream) {
                 let _ = fs::remove_file(HEALTHY);
                 b"unhealthy\n".to_vec()
             }
+            "!greenroom" => format!("{}\n", greenroom(rest)).into_bytes(),
             "!arguments" => format!("{}\n", given()).into_bytes(),
             _ => line.clone(),
         };
@@ -170,6 +173,25 @@ fn serve(mut stream: TcpStream) {
         }
         line.clear();
     }
+}
+
+/// Asks Greenroom where the environment says that it is.
+fn greenroom(path: &str) -> String {
+    let url = env::var("GREENROOM_URL").unwrap_or_default();
+    let authority = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let (host, port) = authority.split_once(':').unwrap_or((&authority, "80"));
+    // Nothing but this file knows names here.
+    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let of_host = |line: &&str| line.split_whitespace().skip(1).any(|name| name == host);
+    let address = hosts.lines().find(of_host).and_then(|line| line.split_whitespace().next()).unwrap_or(host);
+    let ask = || {
+        let mut stream = TcpStream::connect(format!("{address}:{port}"))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        Ok::<_, std::io::Error>(line.trim_end().to_owned())
+    };
+    format!("{url} {}", ask().unwrap_or_else(|error| error.to_string()))
 }
 
 fn given() -> String {
