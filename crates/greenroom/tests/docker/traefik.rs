@@ -2,7 +2,7 @@
 
 use greenroom_test_support::{
     engines::{self, Docker, Traefik},
-    greenroom::{Api, GAME, Running},
+    greenroom::{Api, GAME, Running, some_ports},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -103,4 +103,27 @@ async fn a_client_gets_through_a_traefik_whose_interface_is_not_asked() {
     let Some((world, traefik)) = both(test, throttle, |_| String::new()) else { return };
     let running = world.installation.serve().await;
     clients_play(&world, &running, &traefik, wanted(CONNECTS, CONNECTS_DEFAULT) / 2, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn containers_on_their_hosts_network_are_found_by_what_traefik_asks() {
+    let test = "containers_on_their_hosts_network_are_found_by_what_traefik_asks";
+    let Some(docker) = engines::docker(test) else { return };
+    let listen = format!("127.0.0.1:{}", some_ports(1).split('-').next().unwrap());
+    let http = format!(
+        "providersThrottleDuration: 50ms, \
+         http: {{ endpoint: \"http://{listen}/traefik/config\", pollInterval: 100ms }},"
+    );
+    let Some(traefik) = engines::traefik(test, &watching(&docker, &http)) else { return };
+    let fleet = format!(
+        "running_max = 20\nconnection = \"traefik\"\n\
+         traefik = {{ entry_point = \"web\", tls = false, api_url = \"{}\" }}",
+        traefik.api_url()
+    );
+    let wish = Wish { fleet: &fleet, tables: "network = \"host\"", ..Wish::default() };
+    let World { installation, docker } = World::on(docker, &wish);
+    let installation = installation.with_env([("GREENROOM_LISTEN", listen.into())]);
+    let world = World { installation, docker };
+    let running = world.installation.serve().await;
+    clients_play(&world, &running, &traefik, 4, 2).await;
 }
