@@ -17,24 +17,25 @@ const CONNECTS_DEFAULT: usize = 12;
 /// The network that containers share with Traefik.
 const NETWORK: &str = "edge";
 
-/// An engine, a Traefik that watches it, and an installation whose game has these further settings of Traefik.
-fn both(test: &str, providers: &str, settings: impl Fn(&Traefik) -> String) -> Option<(World, Traefik)> {
+/// An engine, a Traefik that watches it, and an installation whose containers share a network with it.
+fn both(test: &str) -> Option<(World, Traefik)> {
     let docker = engines::docker(test)?;
     let network = json!({ "Name": NETWORK, "Driver": "bridge" });
     assert_eq!(docker.call("POST", "/networks/create", Some(&network)).status, 201);
-    let traefik = engines::traefik(test, &watching(&docker, providers))?;
+    let traefik = engines::traefik(test, &watching(&docker, ""))?;
     let fleet = format!(
         "running_max = 20\nconnection = \"traefik\"\n\
-         traefik = {{ network = \"{NETWORK}\", entry_point = \"web\", tls = false{} }}",
-        settings(&traefik)
+         traefik = {{ network = \"{NETWORK}\", entry_point = \"web\", tls = false, api_url = \"{}\" }}",
+        traefik.api_url()
     );
     let world = World::on(docker, &Wish { fleet: &fleet, ..Wish::default() });
     Some((world, traefik))
 }
 
-fn watching(docker: &Docker, providers: &str) -> String {
+/// The providers of a Traefik that watches `docker`, and takes up what is told it at once.
+fn watching(docker: &Docker, further: &str) -> String {
     format!(
-        "providers: {{ {providers} docker: {{ endpoint: \"{}\", exposedByDefault: false }} }}",
+        "providers: {{ providersThrottleDuration: 50ms, {further} docker: {{ endpoint: \"{}\", exposedByDefault: false }} }}",
         docker.url()
     )
 }
@@ -89,20 +90,9 @@ async fn clients_play(world: &World, running: &Running, traefik: &Traefik, clien
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_client_gets_through_as_soon_as_traefik_has_the_labels() {
     let test = "a_client_gets_through_as_soon_as_traefik_has_the_labels";
-    let settings = |traefik: &Traefik| format!(", api_url = \"{}\"", traefik.api_url());
-    let Some((world, traefik)) = both(test, "providersThrottleDuration: 50ms,", settings) else { return };
+    let Some((world, traefik)) = both(test) else { return };
     let running = world.installation.serve().await;
     clients_play(&world, &running, &traefik, wanted(CONNECTS, CONNECTS_DEFAULT), 4).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_client_gets_through_a_traefik_whose_interface_is_not_asked() {
-    let test = "a_client_gets_through_a_traefik_whose_interface_is_not_asked";
-    // What follows soon upon another change waits for so long: no other wait of ours is longer on a busy machine.
-    let throttle = "providersThrottleDuration: 1s,";
-    let Some((world, traefik)) = both(test, throttle, |_| String::new()) else { return };
-    let running = world.installation.serve().await;
-    clients_play(&world, &running, &traefik, wanted(CONNECTS, CONNECTS_DEFAULT) / 2, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -110,10 +100,7 @@ async fn containers_on_their_hosts_network_are_found_by_what_traefik_asks() {
     let test = "containers_on_their_hosts_network_are_found_by_what_traefik_asks";
     let Some(docker) = engines::docker(test) else { return };
     let listen = format!("127.0.0.1:{}", some_ports(1).split('-').next().unwrap());
-    let http = format!(
-        "providersThrottleDuration: 50ms, \
-         http: {{ endpoint: \"http://{listen}/traefik/config\", pollInterval: 100ms }},"
-    );
+    let http = format!("http: {{ endpoint: \"http://{listen}/traefik/config\", pollInterval: 100ms }},");
     let Some(traefik) = engines::traefik(test, &watching(&docker, &http)) else { return };
     let fleet = format!(
         "running_max = 20\nconnection = \"traefik\"\n\
