@@ -101,7 +101,7 @@ async fn servers_outlive_an_engine_that_is_stopped_and_started() {
     is_told_to_be_away(&running).await;
     players_are_told_to_come_again(&running).await;
     let console = Console::open(&running).await;
-    console.shows("hosts", "engine</b> cannot be asked", None).await;
+    console.shows("hosts", "engine</b> is lost", None).await;
     let page = format!("servers/{GAME}/{}", servers[0].id);
     console.shows(&page, "Cannot be asked", None).await;
     for server in &servers {

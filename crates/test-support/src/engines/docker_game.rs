@@ -144,6 +144,8 @@ fn serve(mut stream: TcpStream) {
     while reading.read_until(b'\n', &mut line).is_ok_and(|size| size > 0) {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         if text.starts_with("GET ") {
+            // To its end: what is not read makes the system break the connection instead of closing it.
+            while reading.read_until(b'\n', &mut line).is_ok_and(|size| size > 2) {}
             let body = format!("{text}\n{}\n", given());
             let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length:";
             let _ = write!(stream, "{head} {}\r\n\r\n{body}", body.len());
