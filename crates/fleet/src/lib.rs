@@ -7,6 +7,7 @@
 //! `GREENROOM_PAYLOAD` if it is started with one, and `GREENROOM_SERVER_ID` unless the launch has it.
 #![deny(missing_docs)]
 
+mod causes;
 pub mod docker;
 pub mod error;
 mod folder;
@@ -15,6 +16,7 @@ pub mod images;
 mod log_file;
 pub mod model;
 mod network;
+mod pem;
 mod ports;
 mod process;
 mod procfs;

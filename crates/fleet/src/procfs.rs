@@ -1,9 +1,11 @@
 //! What the system tells of processes and sockets, read from `/proc`.
 
 use std::{
+    cmp::Reverse,
     collections::HashSet,
     fs::{self, File},
     io::{self, BufRead as _, BufReader},
+    net::{IpAddr, Ipv4Addr},
     ops::ControlFlow,
 };
 
@@ -47,6 +49,32 @@ impl Identity {
 pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map_or_else(|_| String::new(), |id| id.trim().to_owned())
+}
+
+/// The bridge of this machine whose own network `address` is in, if that is where it leads from here.
+pub(crate) fn bridge_to(address: IpAddr) -> Option<String> {
+    let IpAddr::V4(address) = address else { return None };
+    let interface = own_network(&fs::read_to_string("/proc/net/route").ok()?, address)?;
+    fs::exists(format!("/sys/class/net/{interface}/bridge"))
+        .is_ok_and(|is_bridge| is_bridge)
+        .then_some(interface)
+}
+
+/// The interface that is in the network of `address` itself; none where a gateway is between. `routes` is
+/// `/proc/net/route`: interface, destination, gateway, flags, …, metric, mask, numbers as they lie in memory.
+fn own_network(routes: &str, address: Ipv4Addr) -> Option<String> {
+    let address = u32::from(address);
+    let number = |field: &str| u32::from_str_radix(field, 16).ok().map(u32::from_be);
+    let fitting = routes.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (destination, gateway) = (number(fields.get(1)?)?, number(fields.get(2)?)?);
+        let (metric, mask) = (fields.get(6)?.parse::<u32>().ok()?, number(fields.get(7)?)?);
+        let is_fitting = address & mask == destination;
+        is_fitting.then(|| ((mask.count_ones(), Reverse(metric)), gateway, fields[0].to_owned()))
+    });
+    // The narrowest network, and of several ways there the cheapest.
+    let (_, gateway, interface) = fitting.max_by_key(|(rank, _, _)| *rank)?;
+    (gateway == 0).then_some(interface)
 }
 
 /// About the length of a line in the tables of sockets.
@@ -223,6 +251,23 @@ pub(crate) fn environment_has(pid: i32, entry: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn the_interface_of_a_network_is_found_and_none_where_a_gateway_is_between() {
+        let routes = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
+                      eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+                      eth1\t000011AC\t00000000\t0001\t0\t0\t9\t0000FFFF\t0\t0\t0\n\
+                      docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
+                      eth0\t000511AC\t010200C0\t0003\t0\t0\t0\t00FFFFFF\t0\t0\t0\nnonsense\n";
+        let network = |address: &str| own_network(routes, address.parse().unwrap());
+        assert_eq!(network("172.17.0.2").as_deref(), Some("docker0"));
+        assert_eq!(network("172.17.5.2"), None, "it is routed elsewhere");
+        assert_eq!(network("10.0.0.1"), None, "the default route has a gateway");
+        assert_eq!(own_network("", Ipv4Addr::LOCALHOST), None);
+        let nowhere = IpAddr::from([192, 0, 2, 1]);
+        assert_eq!(bridge_to(nowhere), None);
+    }
 
     #[test]
     fn a_process_knows_itself() {

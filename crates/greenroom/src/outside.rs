@@ -61,7 +61,7 @@ pub(crate) fn images_config(
     engines: Vec<greenroom_fleet::docker::Connection>,
 ) -> ImagesConfig {
     let settings = &config.root.images;
-    let unnamed = RegistryAccess { url: settings.default_registry_url.clone(), credentials: None };
+    let unnamed = RegistryAccess::open(settings.default_registry_url.clone());
     let mut registries = BTreeMap::from([(images::DEFAULT_HOST.to_owned(), unnamed)]);
     for (host, registry) in &config.root.registries {
         let is_default = host == images::DEFAULT_HOST;
@@ -70,7 +70,7 @@ pub(crate) fn images_config(
         let credentials = registry.username.clone().zip(registry.password.clone());
         let credentials = credentials.map(|(username, password)| RegistryCredentials { username, password });
         let url = registry.url.clone().unwrap_or_else(unset);
-        registries.insert(host.clone(), RegistryAccess { url, credentials });
+        registries.insert(host.clone(), RegistryAccess { url, credentials, ca: registry.ca.clone() });
     }
     let pace = LookupPace { registry_ttl: settings.lookup_ttl, ..LookupPace::default() };
     ImagesConfig { engines, registries, pace, pull_timeout: settings.pull_timeout }

@@ -1,7 +1,11 @@
 //! The versions of games, looked up at a registry and pulled ahead by a real engine.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use greenroom_domain::{
     settings::{
@@ -65,7 +69,7 @@ fn container(registry: &Registry, versions_max: u32) -> ProviderSettings {
 
 impl World {
     fn start(registry: &Registry, provider: ProviderSettings, engines: Vec<Connection>) -> Self {
-        let access = RegistryAccess { url: registry.url(), credentials: None };
+        let access = RegistryAccess::open(registry.url());
         let images = Images::open(ImagesConfig {
             engines,
             registries: BTreeMap::from([(registry.host(), access)]),
@@ -136,6 +140,25 @@ async fn while_the_registry_is_away_what_was_known_counts() {
     assert!(matches!(world.verdict("1.1.0").await, Verdict::Unsupported { .. }));
     let list = world.builds.refresh(&game()).await.unwrap();
     assert_eq!((list.builds.len(), list.problem.is_some()), (1, true));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_has_told_nothing_stands_in_the_way_of_nobody_who_needs_no_pull() {
+    let Some(docker) = shared_docker("a_registry_that_has_told_nothing") else { return };
+    let registry = Registry::start();
+    registry.set_fault(RegistryFault::Silent);
+    docker.import_game(&format!("{}/studio/game", registry.host()), &["1.0.0"]);
+    let engines = vec![Connection::new(local_host(), Endpoint::Unix(docker.socket()))];
+    let world = World::start(&registry, container(&registry, 2), engines);
+    let began = Instant::now();
+    assert_eq!(world.verdict("1.0.0").await, Verdict::Supported("1.0.0".into()));
+    // Less than an answer of the registry is waited for.
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    registry.set_fault(RegistryFault::Status(500, None));
+    assert_eq!(world.verdict("1.0.0").await, Verdict::Supported("1.0.0".into()));
+    let failure = world.builds.check_version(&game(), "1.1.0").await.unwrap_err();
+    assert_eq!(failure.code(), ErrorCode::Unavailable);
     world.end().await;
 }
 

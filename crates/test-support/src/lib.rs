@@ -1,6 +1,8 @@
 //! What tests share: engines as child processes, seeds, bounded waiting, planted faults.
 #![deny(missing_docs)]
 
+#[cfg(feature = "certificates")]
+pub mod certificates;
 mod clock_fault;
 pub mod engines;
 mod fsync_fault;

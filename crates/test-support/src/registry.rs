@@ -61,6 +61,7 @@ pub enum RegistryFault {
 /// A registry on a loopback port. Engines talk to it without TLS, because it is on loopback.
 pub struct Registry {
     address: SocketAddr,
+    scheme: &'static str,
     shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -95,6 +96,30 @@ impl Registry {
     ///
     /// If there is no loopback port.
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same over TLS, with this certificate and its key, both as PEM.
+    ///
+    /// # Panics
+    ///
+    /// If they are no such.
+    pub fn start_with_tls(certificate: &str, key: &str) -> Self {
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions of TLS")
+            .with_no_client_auth()
+            .with_single_cert(chain.expect("a certificate"), key)
+            .expect("a pair");
+        Self::start_with(Some(Arc::new(config)))
+    }
+
+    fn start_with(tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let address = listener.local_addr().expect("its address");
         let shared = Arc::new(Shared::default());
@@ -104,13 +129,13 @@ impl Registry {
                 if serving.is_over.load(Ordering::Acquire) {
                     return;
                 }
-                let shared = Arc::clone(&serving);
+                let (shared, tls) = (Arc::clone(&serving), tls.clone());
                 thread::spawn(move || {
-                    let _client_went_away = shared.serve(&stream);
+                    let _client_went_away = shared.accept(stream, tls);
                 });
             }
         });
-        Self { address, shared, accepting: Some(accepting) }
+        Self { address, scheme, shared, accepting: Some(accepting) }
     }
 
     /// `127.0.0.1:<port>`, as it stands in the names of its images.
@@ -120,7 +145,7 @@ impl Registry {
 
     /// Its address for programs.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Puts an image there that has one file of so many bytes; each tag of each registry has its own,
@@ -222,16 +247,24 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self, stream: &TcpStream) -> io::Result<()> {
+    fn accept(&self, stream: TcpStream, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<()> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let Some(request) = Request::read(stream)? else { return Ok(()) };
+        let Some(tls) = tls else { return self.serve(stream, "http") };
+        let connection = rustls::ServerConnection::new(tls).map_err(io::Error::other)?;
+        let mut stream = rustls::StreamOwned::new(connection, stream);
+        self.serve(&mut stream, "https")?;
+        stream.conn.send_close_notify();
+        stream.flush()
+    }
+
+    fn serve(&self, mut out: impl io::Read + io::Write, scheme: &str) -> io::Result<()> {
+        let Some(request) = Request::read(&mut out)? else { return Ok(()) };
         let fault = {
             let mut state = self.state();
             state.requests.push(format!("{} {}", request.method, request.path));
             state.fault
         };
-        let mut out = stream;
         match fault {
             RegistryFault::Silent => {
                 self.wait_until(|state| state.fault != RegistryFault::Silent);
@@ -245,7 +278,7 @@ impl Shared {
             }
             _ => {}
         }
-        let answer = self.state().answer(&request);
+        let answer = self.state().answer(&request, scheme);
         let mut head = format!(
             "HTTP/1.1 {} X\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n",
             answer.status,
@@ -288,7 +321,7 @@ impl State {
         digest
     }
 
-    fn answer(&self, request: &Request) -> Answer {
+    fn answer(&self, request: &Request, scheme: &str) -> Answer {
         match self.fault {
             RegistryFault::Status(status, retry_after) => {
                 let retry_after = retry_after.map(|seconds| ("Retry-After", seconds.to_string()));
@@ -300,7 +333,7 @@ impl State {
         if request.path == "/token" {
             return self.token(request);
         }
-        if let Some(challenge) = self.challenge(request) {
+        if let Some(challenge) = self.challenge(request, scheme) {
             let headers = vec![("WWW-Authenticate", challenge)];
             return Answer { headers, ..Answer::json(401, "{}") };
         }
@@ -359,7 +392,7 @@ impl State {
         Answer { headers: link.into_iter().collect(), ..Answer::json(200, &body) }
     }
 
-    fn challenge(&self, request: &Request) -> Option<String> {
+    fn challenge(&self, request: &Request, scheme: &str) -> Option<String> {
         let given = request.authorization.as_deref();
         match self.access {
             RegistryAccess::Open => None,
@@ -368,7 +401,7 @@ impl State {
             }
             RegistryAccess::Token(..) => (given != Some("Bearer a-token")).then(|| {
                 format!(
-                    "Bearer realm=\"http://{}/token\",service=\"a test\",scope=\"repository:x:pull\"",
+                    "Bearer realm=\"{scheme}://{}/token\",service=\"a test\",scope=\"repository:x:pull\"",
                     request.host
                 )
             }),
@@ -387,7 +420,7 @@ impl State {
 }
 
 impl Request {
-    fn read(stream: &TcpStream) -> io::Result<Option<Self>> {
+    fn read(stream: &mut impl io::Read) -> io::Result<Option<Self>> {
         let mut lines = BufReader::new(stream.take(HEAD_BYTES_MAX)).lines();
         let Some(first) = lines.next().transpose()? else { return Ok(None) };
         let mut words = first.split(' ');

@@ -108,7 +108,7 @@ pub struct HostSettings {
     pub region: RegionId,
     /// Most game servers at once.
     pub servers_max: u32,
-    /// The address that players reach its servers at; the installation's unless set.
+    /// The address that players reach its servers at; the installation's if there is none.
     pub public_address: Option<String>,
 }
 

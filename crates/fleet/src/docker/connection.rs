@@ -3,77 +3,44 @@
 use std::{
     fmt,
     net::IpAddr,
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
-use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as BollardError};
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker, errors::Error as BollardError};
 use greenroom_protocol::HostId;
+use hyper::Uri;
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{Connect, HttpConnector},
+    },
+    rt::TokioExecutor,
+};
+use tokio::net::lookup_host;
+use tower::Service as _;
+
+use super::{
+    endpoint::Endpoint,
+    tls::{self, TlsClient},
+};
+use crate::causes::chain;
 
 /// How long an engine may take to say that it is there.
 const PING_MAX: Duration = Duration::from_secs(3);
 
+/// How long connecting to an engine over the network may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// How long the name of an engine's machine may take to be looked up.
+const RESOLVE_MAX: Duration = Duration::from_secs(2);
+
+/// After how long a silent connection is tried, so that one to a machine that is gone ends.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
 /// Beyond any of our own limits: each call has one that it names.
 const CLIENT_TIMEOUT_SECONDS: u64 = 24 * 60 * 60;
-
-/// Where an engine listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// A socket of this machine.
-    Unix(PathBuf),
-    /// `host:port`, without TLS.
-    Tcp(String),
-}
-
-impl Endpoint {
-    /// Reads `unix:///path` or `tcp://host:port`; the error says what is wrong and what was expected.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let expected = "expected \"unix:///var/run/docker.sock\" or \"tcp://host:port\"";
-        if let Some(path) = text.strip_prefix("unix://") {
-            if path.starts_with('/') {
-                return Ok(Self::Unix(path.into()));
-            }
-            return Err(format!("{text:?} has no absolute path; {expected}"));
-        }
-        let Some(address) = text.strip_prefix("tcp://") else {
-            return Err(format!("{text:?} is no address of an engine; {expected}"));
-        };
-        let address = address.trim_end_matches('/');
-        match address.rsplit_once(':') {
-            Some((host, port))
-                if !host.is_empty()
-                    && !host.contains('/')
-                    && port.parse::<u16>().is_ok_and(|port| port > 0) =>
-            {
-                Ok(Self::Tcp(address.to_owned()))
-            }
-            _ => Err(format!("{text:?} has no host and port; {expected}")),
-        }
-    }
-
-    /// Whether the engine is on this machine, as far as its address tells: its containers have our
-    /// kernel, our files and our ports.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Unix(_) => true,
-            Self::Tcp(address) => {
-                let host = address.rsplit_once(':').map_or("", |(host, _port)| host);
-                let host = host.trim_start_matches('[').trim_end_matches(']');
-                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-            }
-        }
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp(address) => write!(f, "tcp://{address}"),
-        }
-    }
-}
 
 /// Why an engine did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -185,6 +152,13 @@ impl Connection {
         self.0.endpoint.is_local()
     }
 
+    /// The address of its machine, as far as the network knows one.
+    pub(crate) async fn machine(&self) -> Option<IpAddr> {
+        let host = self.0.endpoint.host()?;
+        let mut found = tokio::time::timeout(RESOLVE_MAX, lookup_host((host, 0))).await.ok()?.ok()?;
+        found.next().map(|address| address.ip())
+    }
+
     /// Whether it is there: its version, such as `20.10.24`.
     pub async fn ping(&self) -> Result<String, EngineError> {
         let version =
@@ -222,8 +196,17 @@ impl Connection {
                 CLIENT_TIMEOUT_SECONDS,
                 API_DEFAULT_VERSION,
             ),
-            Endpoint::Tcp(address) => {
-                Docker::connect_with_http(address, CLIENT_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
+            Endpoint::Tcp { address, tls: None } => over(network(), "http", address),
+            Endpoint::Tcp { address, tls: Some(tls) } => {
+                let tls = TlsClient::new(tls.clone(), self.0.endpoint.to_string());
+                let network = network();
+                let connect = tower::service_fn(move |uri: Uri| {
+                    let (tls, network) = (tls.clone(), network.clone());
+                    Box::pin(
+                        async move { HttpsConnector::from((network, tls.config().await?)).call(uri).await },
+                    )
+                });
+                over(connect, "https", address)
             }
         };
         let client = made.map_err(|error| self.explain("connecting", &error))?;
@@ -235,6 +218,10 @@ impl Connection {
         match error {
             BollardError::DockerResponseServerError { status_code, message } => {
                 let message = message.trim().to_owned();
+                if message.contains(SPEAKS_TLS) {
+                    let why = "it speaks TLS; set `tls` of the host, with the `ca` that its certificate is signed by";
+                    return self.unreachable(why.into());
+                }
                 match status_code {
                     404 => EngineError::NotFound { action, message },
                     304 | 409 => EngineError::Conflict { action, message },
@@ -248,8 +235,12 @@ impl Connection {
             | BollardError::JsonSerdeError { .. }
             | BollardError::StrParseError { .. }
             | BollardError::APIVersionParseError { .. } => EngineError::Garbled { action, why: chain(error) },
-            other => EngineError::Unreachable { endpoint: self.0.endpoint.to_string(), why: reason(other) },
+            other => self.unreachable(tls::explain(&self.0.endpoint, other).unwrap_or_else(|| reason(other))),
         }
+    }
+
+    fn unreachable(&self, why: String) -> EngineError {
+        EngineError::Unreachable { endpoint: self.0.endpoint.to_string(), why }
     }
 }
 
@@ -272,39 +263,36 @@ fn reason(error: &BollardError) -> String {
     chain(error)
 }
 
-/// An error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
+/// What an engine with TLS says to somebody who speaks none.
+const SPEAKS_TLS: &str = "HTTP request to an HTTPS server";
+
+/// Connections over the network, before TLS.
+fn network() -> HttpConnector {
+    let mut network = HttpConnector::new();
+    network.enforce_http(false);
+    network.set_nodelay(true);
+    network.set_connect_timeout(Some(CONNECT_MAX));
+    network.set_keepalive(Some(KEEP_ALIVE));
+    network
+}
+
+/// A client whose connections `connect` makes, a new one for each call.
+fn over<C>(connect: C, scheme: &str, address: &str) -> Result<Docker, BollardError>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connect);
+    let send = move |request: BollardRequest| {
+        let answer = client.request(request);
+        async move { answer.await.map_err(BollardError::from) }
+    };
+    let address = format!("{scheme}://{address}");
+    Docker::connect_with_custom_transport(send, Some(address), CLIENT_TIMEOUT_SECONDS, API_DEFAULT_VERSION)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_endpoint_is_a_socket_or_an_address() {
-        assert_eq!(Endpoint::parse("unix:///run/d.sock").unwrap(), Endpoint::Unix("/run/d.sock".into()));
-        assert_eq!(Endpoint::parse("tcp://10.0.0.2:2375").unwrap().to_string(), "tcp://10.0.0.2:2375");
-        assert!(Endpoint::parse("unix:///run/d.sock").unwrap().is_local());
-        assert!(Endpoint::parse("tcp://127.0.0.1:2375").unwrap().is_local());
-        assert!(Endpoint::parse("tcp://[::1]:2375").unwrap().is_local());
-        assert!(!Endpoint::parse("tcp://10.0.0.2:2375").unwrap().is_local());
-        for wrong in
-            ["", "d.sock", "unix://d.sock", "tcp://", "tcp://host", "tcp://:1", "tcp://host:0", "ssh://a"]
-        {
-            assert!(Endpoint::parse(wrong).unwrap_err().contains("expected"), "{wrong}");
-        }
-    }
 
     #[tokio::test]
     async fn an_engine_that_is_not_there_is_said_to_be_away() {

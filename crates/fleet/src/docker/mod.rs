@@ -8,12 +8,14 @@
 mod archive;
 mod connection;
 mod create;
+mod endpoint;
 mod life;
 mod logs;
 mod ready;
 mod record;
 mod seen;
 mod start;
+mod tls;
 mod watch;
 
 use std::{
@@ -37,7 +39,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch as watch_channel};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::connection::{Connection, Endpoint, EngineError};
+pub use self::{
+    connection::{Connection, EngineError},
+    endpoint::Endpoint,
+    tls::{EngineTls, Identity},
+};
 use self::{
     life::Life,
     record::{PayloadBy, Record, RecordFolder},
@@ -157,6 +163,9 @@ impl DockerEngine {
         changes: HostChanges,
     ) -> Result<Self, OpenError> {
         let is_local = config.endpoint.is_local();
+        if config.endpoint.is_open_to_others() {
+            tracing::warn!(host = %config.host, endpoint = %config.endpoint, "the Docker engine asks nobody who they are: anyone who reaches it is root on its machine; start it with --tlsverify and give the host `tls` with a certificate and key, or see to it that only this machine reaches it");
+        }
         let mut config = config;
         let folder = config.records_dir.clone();
         let opened = tokio::task::spawn_blocking(move || {

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, OnceLock,
@@ -17,7 +18,9 @@ use regex::Regex;
 use tokio::{net::TcpStream, time::sleep};
 
 use super::{
-    Host, logs,
+    Endpoint, Host,
+    endpoint::is_another_machines,
+    logs,
     record::Record,
     seen::{Health, Running, Seen},
 };
@@ -53,8 +56,8 @@ pub(super) struct Watch {
 }
 
 /// Whether a container's sockets can be seen at all by `listening`; if not, the sentence says why.
-pub(super) fn can_listen(ports: &[BoundPort], is_local: bool) -> Result<(), String> {
-    if !is_local && sockets::wanted(ports).iter().any(|socket| socket.udp && !socket.either) {
+pub(super) fn can_listen(ports: &[BoundPort], engine: &Endpoint) -> Result<(), String> {
+    if engine.is_elsewhere() && sockets::wanted(ports).iter().any(|socket| socket.udp && !socket.either) {
         return Err("`ready = \"listening\"` cannot see UDP ports in a container on another machine; \
                     expected \"health\", \"log:<regular expression>\" or \"after:<duration>\""
             .into());
@@ -129,7 +132,10 @@ impl Watch {
                 Some(pid) => self.tables(pid, wanted).await,
                 None => Err(UNSEEN.into()),
             },
-            (None, Some(address)) => self.connections(address, wanted).await,
+            (None, Some(address)) => {
+                self.is_its_own(address).await?;
+                self.connections(address, wanted).await
+            }
             (None, None) => Err(
                 "`ready = \"listening\"` needs to see the container's processes or to reach its address, \
                                  and can do neither; write \"health\", \"log:<regular expression>\" or \
@@ -169,6 +175,27 @@ impl Watch {
         }
     }
 
+    /// Whether what answers at `address` is the container. Of another machine's it is not where this one
+    /// has a bridge with the same addresses, as two engines do that nobody has told otherwise.
+    async fn is_its_own(&self, address: IpAddr) -> Result<(), String> {
+        let connection = &self.host.connection;
+        let machine = if connection.is_local() { None } else { connection.machine().await };
+        let Some(machine) = machine.filter(|ip| is_another_machines(*ip)) else { return Ok(()) };
+        if address == machine {
+            return Ok(());
+        }
+        let routed = tokio::task::spawn_blocking(move || procfs::bridge_to(address)).await;
+        match routed.ok().flatten() {
+            None => Ok(()),
+            Some(bridge) => Err(format!(
+                "`ready = \"listening\"` cannot look at {address}, the container's address on another \
+                 machine: here it belongs to the bridge {bridge} of this machine; give the engine other \
+                 networks (\"bip\", \"default-address-pools\") and a route to them, set network = \"host\", \
+                 or write \"health\", \"log:<regular expression>\" or \"after:<duration>\""
+            )),
+        }
+    }
+
     async fn connections(&self, address: IpAddr, wanted: BTreeSet<Socket>) -> Result<(), String> {
         let began = Instant::now();
         let mut left = wanted;
@@ -180,10 +207,11 @@ impl Watch {
                     left.pop_first();
                     continue;
                 }
-                Ok(Err(error)) => {
-                    self.lacks(format!("{address} does not accept connections on {}: {error}", list(&left)));
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    self.lacks(format!("it did not open {} at {address}; check that its command uses {{port}}, or raise ready_timeout", list(&left)));
                 }
-                Err(_elapsed) => self.lacks(format!("{address} does not answer on {}", list(&left))),
+                Ok(Err(error)) => self.lacks(out_of_reach(address, &left, &error.to_string())),
+                Err(_elapsed) => self.lacks(out_of_reach(address, &left, "no answer")),
             }
             sleep((began.elapsed() / 500).clamp(LOOK_FIRST, LOOK_LAST)).await;
         }
@@ -228,6 +256,16 @@ impl Drop for Looking<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Nothing is known of a container's sockets, because its address is not reached.
+fn out_of_reach(address: IpAddr, wanted: &BTreeSet<Socket>, why: &str) -> String {
+    format!(
+        "{address}, its own address, cannot be reached from here to see {} ({why}); make a route to the \
+         engine's networks, set network = \"host\", or write \"health\", \"log:<regular expression>\" or \
+         \"after:<duration>\" for `ready`",
+        list(wanted)
+    )
 }
 
 /// What a container's processes do not hold yet, as a sentence; none if they hold all.

@@ -64,47 +64,54 @@ impl Host {
             docker.inspect_container(&name, Some(options)).await
         });
         match asked.await {
-            Ok(inspected) => Ok(self.seen(inspected, host_network)),
+            Ok(inspected) => {
+                // On the host's network its own address is that of the machine.
+                let machine = match (host_network, self.connection.is_local()) {
+                    (false, _) => None,
+                    (true, true) => Some(local_address()),
+                    (true, false) => self.connection.machine().await,
+                };
+                Ok(seen(inspected, host_network, machine))
+            }
             Err(EngineError::NotFound { .. }) => Ok(Seen::Gone),
             Err(error) => Err(error),
         }
     }
+}
 
-    fn seen(&self, inspected: ContainerInspectResponse, host_network: bool) -> Seen {
-        let state = inspected.state.unwrap_or_default();
-        match state.status {
-            Some(ContainerStateStatusEnum::CREATED) => return Seen::Created,
-            Some(ContainerStateStatusEnum::REMOVING) => return Seen::Gone,
-            Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => {
-                return Seen::Ended(End {
-                    code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1),
-                    out_of_memory: state.oom_killed.unwrap_or_default(),
-                    at: state.finished_at.as_deref().and_then(parse_time),
-                    error: state.error.unwrap_or_default(),
-                });
-            }
-            _ => {}
+fn seen(inspected: ContainerInspectResponse, host_network: bool, machine: Option<IpAddr>) -> Seen {
+    let state = inspected.state.unwrap_or_default();
+    match state.status {
+        Some(ContainerStateStatusEnum::CREATED) => return Seen::Created,
+        Some(ContainerStateStatusEnum::REMOVING) => return Seen::Gone,
+        Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => {
+            return Seen::Ended(End {
+                code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1),
+                out_of_memory: state.oom_killed.unwrap_or_default(),
+                at: state.finished_at.as_deref().and_then(parse_time),
+                error: state.error.unwrap_or_default(),
+            });
         }
-        let container = inspected.id.unwrap_or_default();
-        // The number means the same process only if the engine's processes are ours: it may be on another
-        // machine, or we in a container ourselves.
-        let pid = state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
-        let pid = pid.filter(|pid| !container.is_empty() && procfs::cgroup_has(*pid, &container));
-        let address = if host_network {
-            self.connection.is_local().then(local_address)
-        } else {
-            let networks =
-                inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-            networks.into_values().find_map(|network| network.ip_address?.parse().ok())
-        };
-        let health = state.health.and_then(|health| match health.status? {
-            HealthStatusEnum::STARTING => Some(Health::Starting),
-            HealthStatusEnum::HEALTHY => Some(Health::Healthy),
-            HealthStatusEnum::UNHEALTHY => Some(Health::Unhealthy),
-            HealthStatusEnum::NONE | HealthStatusEnum::EMPTY => None,
-        });
-        Seen::Running(Running { pid, address, health, is_paused: state.paused.unwrap_or_default() })
+        _ => {}
     }
+    let container = inspected.id.unwrap_or_default();
+    // The number means the same process only if the engine's processes are ours: it may be on another
+    // machine, or we in a container ourselves.
+    let pid = state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
+    let pid = pid.filter(|pid| !container.is_empty() && procfs::cgroup_has(*pid, &container));
+    let address = if host_network {
+        machine
+    } else {
+        let networks = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        networks.into_values().find_map(|network| network.ip_address?.parse().ok())
+    };
+    let health = state.health.and_then(|health| match health.status? {
+        HealthStatusEnum::STARTING => Some(Health::Starting),
+        HealthStatusEnum::HEALTHY => Some(Health::Healthy),
+        HealthStatusEnum::UNHEALTHY => Some(Health::Unhealthy),
+        HealthStatusEnum::NONE | HealthStatusEnum::EMPTY => None,
+    });
+    Seen::Running(Running { pid, address, health, is_paused: state.paused.unwrap_or_default() })
 }
 
 /// A time as engines write it (RFC 3339); none for the zero time of what has not happened.

@@ -94,7 +94,7 @@ async fn start(host: &Arc<Host>, own: &Own, spec: StartSpec) -> Result<Success, 
     loop {
         let mut reserved = Ports::take(host, &spec, settings, *is_published, &except)?;
         if spec.ready == Readiness::Listening {
-            ready::can_listen(&reserved.bound, host.connection.is_local()).map_err(StartError::Spawn)?;
+            ready::can_listen(&reserved.bound, host.connection.endpoint()).map_err(StartError::Spawn)?;
         }
         match try_once(host, own, &spec, image, settings, labels, &reserved).await {
             Ok((record, running)) => {

@@ -29,7 +29,7 @@ pub use lookup::{LookupPace, Tags};
 pub use progress::{PullProgress, PullState};
 pub use pulls::{PullFor, Pulled};
 pub use reference::{DEFAULT_HOST, Repository, is_host, is_tag};
-pub use registry::{RegistryAccess, RegistryCredentials};
+pub use registry::{RegistryAccess, RegistryCredentials, ca_problem};
 
 use lookup::{LookupKey, Lookups, SourceKey, TagSource};
 use pulls::{Order, Pulls};
@@ -187,7 +187,7 @@ impl TagSource for Sources {
         match key.source {
             SourceKey::Registry => {
                 let host = &key.repository.host;
-                let unnamed = || RegistryAccess { url: format!("https://{host}"), credentials: None };
+                let unnamed = || RegistryAccess::open(format!("https://{host}"));
                 let access = self.registries.get(host).cloned().unwrap_or_else(unnamed);
                 self.client.tags(&access, &key.repository).await
             }

@@ -1,15 +1,27 @@
 //! Asks a registry for the tags of an image. Source: the OCI distribution specification, and the
 //! distribution project's token authentication.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use greenroom_domain::versions::TaggedVersion;
+use parking_lot::Mutex;
 use reqwest::{Response, StatusCode, Url, header};
+use rustls::{CertificateError, InvalidMessage};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use super::{challenge::Challenge, error::ImageError, reference::Repository};
+use crate::{
+    causes::{any_io, find},
+    pem,
+};
 
 /// How long connecting to a registry may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,6 +54,21 @@ pub struct RegistryAccess {
     pub url: String,
     /// Name and password, or name and token; without them nobody in particular asks.
     pub credentials: Option<RegistryCredentials>,
+    /// The file of the certificates of those who may have signed its own, as PEM, beside those that this
+    /// machine trusts. Read for each lookup.
+    pub ca: Option<PathBuf>,
+}
+
+impl RegistryAccess {
+    /// To one that is asked by nobody in particular.
+    pub const fn open(url: String) -> Self {
+        Self { url, credentials: None, ca: None }
+    }
+}
+
+/// What is wrong with a file of authorities as it is now, as a sentence.
+pub fn ca_problem(ca: &Path) -> Option<String> {
+    pem::read(ca).and_then(|bytes| pem::authorities(ca, &bytes)).err()
 }
 
 /// Who we are to a registry.
@@ -55,7 +82,14 @@ pub struct RegistryCredentials {
 
 /// Asks registries. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct RegistryClient(reqwest::Client);
+pub(super) struct RegistryClient {
+    plain: reqwest::Client,
+    /// Those that trust a file's authorities too, and what the file held.
+    trusting: Arc<Mutex<BTreeMap<PathBuf, Trusting>>>,
+}
+
+/// What a file held, and who trusts it.
+type Trusting = (Vec<u8>, reqwest::Client);
 
 /// One list being read.
 struct Lookup<'a> {
@@ -90,13 +124,7 @@ impl RegistryClient {
     pub(super) fn new() -> Result<Self, reqwest::Error> {
         // Fails only if a provider is installed already, and then that one serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            // Credentials go where they were meant to, and nowhere else.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("greenroom/", env!("CARGO_PKG_VERSION")));
-        Ok(Self(builder.build()?))
+        Ok(Self { plain: client().build()?, trusting: Arc::default() })
     }
 
     /// The tags of `repository` that are versions, in the registry's order.
@@ -109,13 +137,50 @@ impl RegistryClient {
             host: repository.host.clone(),
             cause: format!("its address {:?} is none ({error})", access.url),
         })?;
-        let mut lookup =
-            Lookup { http: &self.0, access, base, repository, authorization: Authorization::None };
+        let http = match &access.ca {
+            None => self.plain.clone(),
+            Some(ca) => self
+                .trusting(ca)
+                .await
+                .map_err(|cause| ImageError::Registry { host: repository.host.clone(), cause })?,
+        };
+        let mut lookup = Lookup { http: &http, access, base, repository, authorization: Authorization::None };
         match timeout(LOOKUP_TIMEOUT, lookup.tags()).await {
             Ok(tags) => tags,
             Err(_) => Err(lookup.unreachable("it took too long".into())),
         }
     }
+
+    /// One that trusts the authorities that stand in the file now.
+    async fn trusting(&self, ca: &Path) -> Result<reqwest::Client, String> {
+        let path = ca.to_owned();
+        let read = tokio::task::spawn_blocking(move || {
+            let bytes = pem::read(&path)?;
+            // What is no good is said by its file.
+            pem::authorities(&path, &bytes).map(|_good| bytes)
+        });
+        let bytes = read.await.map_err(|panic| panic.to_string())??;
+        if let Some((known, client)) = self.trusting.lock().get(ca)
+            && *known == bytes
+        {
+            return Ok(client.clone());
+        }
+        let made = reqwest::Certificate::from_pem_bundle(&bytes)
+            .and_then(|certificates| client().tls_certs_merge(certificates).build());
+        let made = made.map_err(|error| format!("{} cannot be used: {error}", ca.display()))?;
+        // As many as there are files in the configuration.
+        self.trusting.lock().insert(ca.to_owned(), (bytes, made.clone()));
+        Ok(made)
+    }
+}
+
+fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(ANSWER_TIMEOUT)
+        // Credentials go where they were meant to, and nowhere else.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("greenroom/", env!("CARGO_PKG_VERSION")))
 }
 
 impl Lookup<'_> {
@@ -284,6 +349,24 @@ fn cause_of(error: reqwest::Error) -> String {
         return "it took too long".into();
     }
     let error = error.without_url();
+    let fault = find::<rustls::Error>(&error);
+    if let Some(rustls::Error::InvalidCertificate(
+        CertificateError::UnknownIssuer | CertificateError::BadSignature,
+    )) = fault
+    {
+        return "its certificate is signed by nobody that is trusted here; set `ca` of its [registries.…] \
+                to the certificate of who did"
+            .into();
+    }
+    // One without TLS answers in words of its own, or hangs up.
+    let hangs_up = || any_io(&error, |kind| kind == ErrorKind::UnexpectedEof);
+    if matches!(fault, Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)))
+        || (error.is_connect() && hangs_up())
+    {
+        return "it does not speak TLS; set `url` of its [registries.…] to http://… if it may be asked in \
+                the clear"
+            .into();
+    }
     let mut cause: &dyn std::error::Error = &error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -7,3 +7,5 @@ mod life;
 mod loss;
 mod ports;
 mod readiness;
+mod remote;
+mod tls;

@@ -47,6 +47,7 @@ pub(crate) struct Rig {
     pub(crate) provider: Provider,
     pub(crate) docker: Engine,
     pub(crate) installation: String,
+    endpoint: Endpoint,
     folder: tempfile::TempDir,
 }
 
@@ -71,11 +72,17 @@ pub(crate) fn own_with(test: &str, options: &DockerOptions) -> Option<Engine> {
 
 impl Rig {
     pub(crate) async fn new(docker: Engine) -> Self {
+        let endpoint = Endpoint::parse(&docker.url()).unwrap();
+        Self::at(docker, endpoint).await
+    }
+
+    /// The same, with the engine reached at `endpoint`.
+    pub(crate) async fn at(docker: Engine, endpoint: Endpoint) -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let installation = format!("test{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::tempdir().unwrap();
-        let provider = open(&docker, folder.path(), &installation).await;
-        Self { provider, docker, installation, folder }
+        let provider = open(&endpoint, folder.path(), &installation).await;
+        Self { provider, docker, installation, endpoint, folder }
     }
 
     pub(crate) fn folder_of(&self, id: &str) -> std::path::PathBuf {
@@ -84,20 +91,20 @@ impl Rig {
 
     /// As after Greenroom was killed: the old provider is gone before the new one is there.
     pub(crate) async fn reopen(self) -> Self {
-        let Self { provider, docker, installation, folder } = self;
+        let Self { provider, docker, installation, endpoint, folder } = self;
         drop(provider);
-        let provider = open(&docker, folder.path(), &installation).await;
-        Self { provider, docker, installation, folder }
+        let provider = open(&endpoint, folder.path(), &installation).await;
+        Self { provider, docker, installation, endpoint, folder }
     }
 
     /// The same while something else is done between the two.
     pub(crate) async fn reopen_after(self, between: impl FnOnce(&Docker, &str)) -> Self {
-        let Self { provider, docker, installation, folder } = self;
+        let Self { provider, docker, installation, endpoint, folder } = self;
         provider.shutdown().await;
         drop(provider);
         between(&docker, &installation);
-        let provider = open(&docker, folder.path(), &installation).await;
-        Self { provider, docker, installation, folder }
+        let provider = open(&endpoint, folder.path(), &installation).await;
+        Self { provider, docker, installation, endpoint, folder }
     }
 
     pub(crate) fn container(&self, id: &str) -> String {
@@ -202,12 +209,14 @@ impl Rig {
         let left: Vec<_> = std::fs::read_dir(self.folder.path().join("docker"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
+            // The ports of another machine, which are given out here.
+            .filter(|name| name != ".ports")
             .collect();
         assert_eq!(left, Vec::<std::ffi::OsString>::new());
     }
 }
 
-pub(crate) async fn open(docker: &Docker, folder: &Path, installation: &str) -> Provider {
+async fn open(endpoint: &Endpoint, folder: &Path, installation: &str) -> Provider {
     let process = ProcessConfig {
         servers_dir: folder.join("servers"),
         greenroom: env!("CARGO_BIN_EXE_fleet-test-supervisor").into(),
@@ -215,7 +224,7 @@ pub(crate) async fn open(docker: &Docker, folder: &Path, installation: &str) -> 
     };
     let engine = DockerConfig {
         host: host(),
-        endpoint: Endpoint::parse(&docker.url()).unwrap(),
+        endpoint: endpoint.clone(),
         installation: installation.into(),
         records_dir: folder.join("docker"),
     };

@@ -51,7 +51,7 @@ fn config(registry: &Registry, who: Option<(&str, &str)>, engines: Vec<Connectio
         username: username.into(),
         password: password.to_owned().into(),
     });
-    let access = RegistryAccess { url: registry.url(), credentials };
+    let access = RegistryAccess { url: registry.url(), credentials, ca: None };
     let registries = BTreeMap::from([(registry.host(), access)]);
     ImagesConfig { engines, registries, pace: pace(), ..ImagesConfig::default() }
 }

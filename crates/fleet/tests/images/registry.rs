@@ -1,10 +1,13 @@
 //! Tag lists.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use greenroom_domain::settings::VersionSource;
-use greenroom_fleet::images::{ImageError, LookupPace, Tags};
-use greenroom_test_support::registry::{Registry, RegistryAccess, RegistryFault};
+use greenroom_fleet::images::{ImageError, Images, ImagesConfig, LookupPace, Tags, ca_problem};
+use greenroom_test_support::{
+    certificates::Authority,
+    registry::{Registry, RegistryAccess, RegistryFault},
+};
 
 use crate::{container, images};
 
@@ -113,4 +116,74 @@ async fn a_list_that_is_current_is_not_asked_for_again() {
         images.tags(&settings).await.unwrap();
     }
     assert_eq!(registry.asked("/tags/list"), 1);
+}
+
+#[tokio::test]
+async fn over_tls_a_registry_is_trusted_by_the_ca_that_is_set() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new("a studio's CA"));
+    let pair = authority.server(&["127.0.0.1"]);
+    let registry = Registry::start_with_tls(&pair.certificate, &pair.key);
+    registry.push_tags("studio/game", ["1.0.0", "1.1.0"]);
+    registry.set_page_tags(1);
+    registry.set_access(RegistryAccess::Token("ann", "secret-7"));
+    let asked = async |ca: Option<&std::path::Path>| {
+        let mut config = crate::config(&registry, Some(("ann", "secret-7")), Vec::new());
+        for access in config.registries.values_mut() {
+            access.ca = ca.map(Into::into);
+        }
+        let images = Images::open(config).unwrap();
+        images.tags(&container(&registry, "studio/game", VersionSource::Registry)).await
+    };
+    let ca = authority.write(folder.path(), "ca.pem");
+    assert_eq!(asked(Some(&ca)).await.unwrap().tags.len(), 2);
+    let others = Authority::new("somebody else's CA").write(folder.path(), "other.pem");
+    for wrong in [Some(&*others), None] {
+        let error = asked(wrong).await.unwrap_err().to_string();
+        assert!(error.contains("signed by nobody that is trusted here; set `ca`"), "{error}");
+    }
+    let absent = folder.path().join("none.pem");
+    assert!(ca_problem(&absent).unwrap().contains("there is no file"));
+    let error = asked(Some(&absent)).await.unwrap_err().to_string();
+    assert!(error.contains("there is no file"), "{error}");
+}
+
+#[tokio::test]
+async fn a_renewed_ca_is_taken_up_and_a_registry_without_tls_is_told_from_one_with_it() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new("a studio's CA"));
+    let pair = authority.server(&["127.0.0.1"]);
+    let registry = Registry::start_with_tls(&pair.certificate, &pair.key);
+    registry.push_tags("studio/game", ["1.0.0"]);
+    let mut config = crate::config(&registry, None, Vec::new());
+    let ca = Authority::new("an older CA").write(folder.path(), "ca.pem");
+    config.registries.get_mut(&registry.host()).unwrap().ca = Some(ca);
+    let images = Images::open(config).unwrap();
+    let settings = container(&registry, "studio/game", VersionSource::Registry);
+    assert_eq!(images.refresh(&settings).await.unwrap_err().word(), "unreachable");
+    authority.write(folder.path(), "ca.pem");
+    assert_eq!(images.refresh(&settings).await.unwrap().tags.len(), 1);
+    // Without a section of its own a registry is asked over TLS.
+    let plain = registry_with(&["1.0.0"]);
+    let images = Images::open(ImagesConfig::default()).unwrap();
+    let settings = container(&plain, "studio/game", VersionSource::Registry);
+    let error = images.tags(&settings).await.unwrap_err().to_string();
+    assert!(error.contains("it does not speak TLS"), "{error}");
+}
+
+#[tokio::test]
+async fn a_registry_that_never_answers_is_given_up_and_asked_again_when_it_is_well() {
+    let registry = registry_with(&["1.0.0"]);
+    registry.set_fault(RegistryFault::Silent);
+    let images = images(&registry, None, Vec::new());
+    let settings = container(&registry, "studio/game", VersionSource::Registry);
+    let began = Instant::now();
+    let error = images.tags(&settings).await.unwrap_err();
+    assert!(error.to_string().contains("it took too long"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    for fault in [RegistryFault::Status(429, None), RegistryFault::Status(500, None)] {
+        registry.set_fault(fault);
+        assert!(images.refresh(&settings).await.unwrap_err().is_retryable());
+    }
+    registry.set_fault(RegistryFault::None);
+    let tags = images.refresh(&settings).await.unwrap();
+    assert_eq!((tags.tags.len(), tags.problem), (1, None));
 }

@@ -339,6 +339,7 @@ fn fleet(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {
     container::check(context, path, fleet);
     hosting_api::check(context, path, fleet);
     hosts::check_regions(context, path, fleet, root);
+    hosts::check_readiness(context, path, fleet, root);
     pool(context, path, fleet);
     between(context, &join(path, "running_max"), fleet.running_max, 1..=SERVERS_RUNNING_MAX);
     between(context, &join(path, "start_tries_max"), fleet.start_tries_max, 1..=20);

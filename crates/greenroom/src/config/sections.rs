@@ -181,6 +181,9 @@ section_of! {
     Registry {
         /// Where it is. `https://` and its host unless set.
         url: Option<String> = none;
+        /// The file of the certificates, as PEM, of those who may have signed its own, beside those that this
+        /// machine trusts. Engines have theirs in /etc/docker/certs.d.
+        ca: Option<PathBuf> = none;
         /// The name that it knows us by.
         username: Option<String> = none;
     }
@@ -222,15 +225,33 @@ section_of! {
     /// A Docker engine that game servers run on, under a name of its own. Without any, the engine of this
     /// machine serves where a game's servers are containers, as the host "docker" in the first region.
     Host {
-        /// Where it listens: "unix:///var/run/docker.sock" or "tcp://192.0.2.10:2375". Over TCP whoever reaches
-        /// it rules its machine: let it be a private network's address.
+        /// Where it listens: "unix:///var/run/docker.sock" or "tcp://192.0.2.10:2376". Over TCP whoever reaches
+        /// it rules its machine, unless it asks for a certificate: see `tls`.
         docker: String = required;
         /// Where it stands: what the `regions` of games name.
         region: RegionId = "local";
         /// Most game servers on it at once, of all games, starting and stopping ones included.
         servers_max: u32 = 100;
-        /// The address that players reach its servers at. Unset: the one of the installation.
+        /// The address that players reach its servers at. Unset: that of `docker`, where it is an IP address or
+        /// a name with a dot, and of another machine; else the installation's.
         public_address: Option<String> = none;
+    }
+    below {
+        tls: Option<HostTls>;
+    }
+}
+
+section_of! {
+    /// TLS to a Docker engine at "tcp://…": how it is known, and we to it. All files are PEM; they are read for
+    /// each connection, so that renewed ones need no restart. Left out: plain HTTP.
+    HostTls {
+        /// The certificates of those who may have signed the engine's.
+        ca: PathBuf = required;
+        /// Our certificate, signed by the CA that the engine was given by --tlscacert. Unset: the engine lets in
+        /// whoever reaches it, and rules its machine for them.
+        certificate: Option<PathBuf> = none;
+        /// The private key of our certificate.
+        key: Option<PathBuf> = none;
     }
 }
 

@@ -6,6 +6,8 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
+mod hosts;
+
 fn parsed(text: &str, environment: impl Into<Environment>) -> Config {
     Config::parse(text, "the test", &environment.into()).unwrap_or_else(|errors| panic!("{errors}"))
 }
@@ -453,58 +455,6 @@ fn what_is_wrong_with_a_registry_is_told() {
     assert!(wrong(clear).contains("expected https://"));
     assert!(wrong("[images]\nlookup_ttl = \"1s\"").contains("at least 10s"));
     assert!(wrong("[images]\npull_timeout = \"1d\"").contains("at most 6h"));
-}
-
-const IN_CONTAINERS: &str = "provider = \"docker\"\ncontainer = { image = \"studio/game\" }";
-
-fn host(id: &str) -> greenroom_protocol::HostId {
-    greenroom_protocol::HostId::new(id).unwrap()
-}
-
-#[test]
-fn without_a_host_the_engine_of_this_machine_is_one_where_there_are_containers() {
-    let settings = |text: &str| parsed(text, []).settings("127.0.0.1:4700".parse().unwrap());
-    assert!(settings(DEFAULT).hosts.is_empty());
-    assert!(parsed(DEFAULT, []).docker_engines("i", "/c".as_ref()).is_empty());
-    let text = fleet(&format!("{IN_CONTAINERS}\nregions = [\"eu\"]"));
-    let found = settings(&text).hosts;
-    assert_eq!(found[&host("docker")].region.as_str(), "eu");
-    let engines = parsed(&text, []).docker_engines("i", "/c".as_ref());
-    assert_eq!(engines[0].endpoint.to_string(), "unix:///var/run/docker.sock");
-    assert_eq!(engines[0].records_dir, PathBuf::from("/c/docker"));
-}
-
-#[test]
-fn hosts_are_read_and_what_does_not_fit_is_told() {
-    let hosts = "\n[hosts.big]\ndocker = \"tcp://192.0.2.10:2375\"\nregion = \"eu\"\nservers_max = 7\n\
-                 public_address = \"big.example\"\n";
-    let text = format!("{}{hosts}", fleet(&format!("{IN_CONTAINERS}\nregions = [\"eu\"]")));
-    let settings = parsed(&text, []).settings("127.0.0.1:4700".parse().unwrap());
-    let big = &settings.hosts[&host("big")];
-    assert_eq!((big.servers_max, big.public_address.as_deref()), (7, Some("big.example")));
-
-    let text = format!("{}{hosts}", fleet(&format!("{IN_CONTAINERS}\nregions = [\"eu\", \"us\"]")));
-    let expected = "games.skirmish.fleet.regions: no host stands in us, but in eu; add one by [hosts.<name>] with \
-                    region = \"us\"";
-    assert_eq!(errors(&text), [expected]);
-
-    for (lines, expected) in [
-        ("[hosts.local]\ndocker = \"unix:///d.sock\"", "hosts.local: the name is Greenroom's own"),
-        (
-            "[hosts.hosting-api-x]\ndocker = \"unix:///d.sock\"",
-            "hosts.hosting-api-x: the name is Greenroom's own",
-        ),
-        ("[hosts.a]\ndocker = \"ssh://x\"", "hosts.a.docker: \"ssh://x\" is no address of an engine"),
-        ("[hosts.a]\ndocker = \"unix:///d.sock\"\nservers_max = 0", "hosts.a.servers_max: it is 0"),
-        (
-            "[hosts.a]\ndocker = \"unix:///d.sock\"\n[hosts.b]\ndocker = \"unix:///d.sock\"",
-            "hosts.b.docker: it is the engine of host a already",
-        ),
-    ] {
-        let found = errors(&format!("{DEFAULT}\n{lines}\n"));
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with(expected), "{found:?}");
-    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod engines;
 mod kill;
 mod logs;
 mod soak;
+mod tls;
 mod traefik;
 mod versions;
 mod world;

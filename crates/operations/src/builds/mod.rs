@@ -10,7 +10,10 @@ use greenroom_domain::{
 use greenroom_fleet::images::{ImageError, Images, PullFor, Tags};
 use greenroom_protocol::{ErrorCode, GameId, HostId, builds::BuildList};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::Failure;
@@ -20,6 +23,9 @@ mod view;
 
 /// How often it is looked at whether the hosts have all supported versions.
 const AHEAD_PERIOD: Duration = Duration::from_mins(1);
+
+/// How long a request waits for what a registry has never told yet, before engines are asked what they have.
+const LOOKUP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What [`Builds`] needs.
 pub struct BuildsDeps {
@@ -83,7 +89,22 @@ impl Builds {
         if !is_version(asked) {
             return Ok(Verdict::NotAVersion);
         }
-        let known = self.known(game, &fleet).await.map_err(unknown)?;
+        let known = {
+            let mut lookup = std::pin::pin!(self.known(game, &fleet));
+            match timeout(LOOKUP_PATIENCE, &mut lookup).await {
+                Ok(Ok(known)) => known,
+                outcome => {
+                    if let Some(verdict) = self.at_hand(&fleet, asked).await {
+                        return Ok(verdict);
+                    }
+                    match outcome {
+                        Ok(known) => known,
+                        Err(_elapsed) => lookup.await,
+                    }
+                    .map_err(unknown)?
+                }
+            }
+        };
         let verdict = known.versions.check(asked);
         let Some(container) = fleet.provider.container().filter(|_| verdict.may_be_outdated()) else {
             return Ok(verdict);
@@ -94,6 +115,16 @@ impl Builds {
             self.0.nudged.notify_one();
         }
         Ok(versions.check(asked))
+    }
+
+    /// What is said of a version whose image an engine has, while its registry has told nothing yet: a
+    /// registry that is away stands in the way of no request that needs no pull.
+    async fn at_hand(&self, fleet: &FleetSettings, asked: &str) -> Option<Verdict> {
+        let container = fleet.provider.container().filter(|c| can_be_pulled(c.versions))?;
+        let of_engines = ContainerSettings { versions: VersionSource::Engine, ..container.clone() };
+        let tags = timeout(LOOKUP_PATIENCE, self.0.images.tags(&of_engines)).await.ok()?.ok()?;
+        let verdict = Versions::of_tags(tags.tags.iter(), container.versions_max).check(asked);
+        Some(verdict).filter(|verdict| matches!(verdict, Verdict::Supported(_)))
     }
 
     /// The versions that can be asked for, newest first, as far as they are known; no engine is asked.

@@ -30,6 +30,25 @@ const RANGES: std::ops::Range<u8> = 192..250;
 /// The program of test images inside them; see `docker_game.rs` for its arguments.
 pub const GAME: &str = "/game";
 
+/// The bridge of an engine that is apart, on its own machine.
+const APART_BRIDGE: &str = "inner0";
+
+/// Runs a program as on another machine, whose link to ours is `$1` in the network of the process `$2`,
+/// and whose addresses begin with `$3`.
+const APART: &str = r#"
+link=$1 ours=$2 addresses=$3; shift 3
+ip link set lo up
+ip link add up0 type veth peer name "$link" netns "$ours"
+ip address add "$addresses.0.2/17" dev up0
+ip link set up0 up
+ip route add default via "$addresses.0.1"
+ip link add inner0 type bridge
+ip address add "$addresses.128.1/18" dev inner0
+ip link set inner0 up
+echo 1 > /proc/sys/net/ipv4/ip_forward
+exec unshare --pid --mount --fork --kill-child --mount-proc "$@"
+"#;
+
 /// How an engine is started.
 #[derive(Clone, Debug, Default)]
 pub struct DockerOptions {
@@ -37,8 +56,11 @@ pub struct DockerOptions {
     pub live_restore: bool,
     /// Where images and containers are kept: on a small disk, for one that gets full.
     pub data_root: Option<PathBuf>,
-    /// Further arguments of `dockerd`.
+    /// Further arguments of `dockerd`, in which `{machine}` is what [`Docker::machine`] gives.
     pub arguments: Vec<String>,
+    /// Whether it is as on another machine: with processes, mounts and a network of its own, reached at
+    /// [`Docker::machine`]. It can be ended, not stopped.
+    pub apart: bool,
 }
 
 /// A running Docker Engine with a socket, a bridge, a range of addresses, images and containers of
@@ -55,6 +77,7 @@ pub struct Docker {
     child: Mutex<Option<Child>>,
     folder: PathBuf,
     range: u8,
+    apart: bool,
     janitor: Janitor,
 }
 
@@ -125,6 +148,7 @@ impl Docker {
             Some(data_root) => data_root.display().to_string(),
             None => at("data"),
         };
+        let pool = if options.apart { "192.0/18" } else { "128.0/17" };
         let mut arguments = vec![
             // The machine's own configuration is for its own engine.
             format!("--config-file={}", at("daemon.json")),
@@ -132,8 +156,8 @@ impl Docker {
             format!("--data-root={data_root}"),
             format!("--exec-root={}", at("exec")),
             format!("--pidfile={}", at("pid")),
-            format!("--bridge={bridge}"),
-            format!("--default-address-pool=base=10.{range}.128.0/17,size=24"),
+            format!("--bridge={}", if options.apart { APART_BRIDGE } else { &bridge }),
+            format!("--default-address-pool=base=10.{range}.{pool},size=24"),
             format!("--cgroup-parent=/{}", cgroup(range)),
             "--exec-opt=native.cgroupdriver=cgroupfs".into(),
             // Packet filters and forwarding belong to the machine: two engines would share them.
@@ -145,8 +169,10 @@ impl Docker {
         if options.live_restore {
             arguments.push("--live-restore".into());
         }
-        arguments.extend(options.arguments.iter().cloned());
-        let docker = Self { dockerd, arguments, child: Mutex::new(None), folder, range, janitor };
+        let machine = if options.apart { format!("10.{range}.0.2") } else { "127.0.0.1".into() };
+        arguments.extend(options.arguments.iter().map(|argument| argument.replace("{machine}", &machine)));
+        let apart = options.apart;
+        let docker = Self { dockerd, arguments, child: Mutex::new(None), folder, range, apart, janitor };
         docker.start();
         docker
     }
@@ -154,6 +180,37 @@ impl Docker {
     /// Where clients connect: `unix://…/docker.sock`.
     pub fn url(&self) -> String {
         format!("unix://{}", self.socket().display())
+    }
+
+    /// The address that its machine is reached at.
+    pub fn machine(&self) -> String {
+        if self.apart { format!("10.{}.0.2", self.range) } else { "127.0.0.1".into() }
+    }
+
+    /// Makes the containers' own addresses reachable from here, for an engine that is apart.
+    ///
+    /// # Panics
+    ///
+    /// If there can be no such route.
+    pub fn route_to_containers(&self) {
+        self.route_to_containers_by(&self.machine());
+    }
+
+    /// Gives this machine a network with the addresses of the containers of an engine that is apart, as
+    /// two engines have that nobody has told otherwise.
+    ///
+    /// # Panics
+    ///
+    /// If there can be no such network.
+    pub fn claim_containers_addresses(&self) {
+        let (link, address) = (format!("grclash{}", self.range), format!("10.{}.128.1/18", self.range));
+        // A network of one's own counts before a way to another's.
+        let containers = format!("10.{}.128.0/18", self.range);
+        let made = ip(&["route", "delete", &containers])
+            && ip(&["link", "add", &link, "type", "bridge"])
+            && ip(&["address", "add", &address, "dev", &link])
+            && ip(&["link", "set", &link, "up"]);
+        assert!(made, "no bridge {link} with {address}");
     }
 
     /// The engine's socket.
@@ -206,7 +263,8 @@ impl Docker {
             return;
         }
         let log = File::options().create(true).append(true).open(self.folder.join("log")).expect("its log");
-        let started = Command::new(&self.dockerd)
+        let mut command = if self.apart { self.apart() } else { Command::new(&self.dockerd) };
+        let started = command
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("its log"))
@@ -217,6 +275,36 @@ impl Docker {
         *child = Some(
             started.unwrap_or_else(|error| panic!("{} does not start: {error}", self.dockerd.display())),
         );
+        drop(child);
+        if self.apart {
+            self.connect_machine();
+        }
+    }
+
+    /// What starts the engine as on another machine.
+    fn apart(&self) -> Command {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-ec", APART, "docker-apart"]);
+        command.args([&uplink(self.range), &std::process::id().to_string(), &format!("10.{}", self.range)]);
+        command.arg(&self.dockerd);
+        command
+    }
+
+    /// Plugs the other machine in, once it has a link.
+    fn connect_machine(&self) {
+        let (link, bridge) = (uplink(self.range), bridge(self.range));
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !ip(&["link", "set", &link, "master", &bridge, "up"]) {
+            assert!(Instant::now() < deadline, "the other machine has no link; its log:\n{}", self.log());
+            thread::sleep(POLL_INTERVAL);
+        }
+        // To a neighbour that is not there: what a way out of this machine does is nobody's to know.
+        self.route_to_containers_by(&format!("10.{}.0.3", self.range));
+    }
+
+    fn route_to_containers_by(&self, neighbour: &str) {
+        let containers = format!("10.{}.128.0/18", self.range);
+        assert!(ip(&["route", "replace", &containers, "via", neighbour]), "no route to {containers}");
     }
 
     /// Whether the engine answers.
@@ -582,6 +670,11 @@ fn ip(arguments: &[&str]) -> bool {
 
 fn bridge(range: u8) -> String {
     format!("grdocker{range}")
+}
+
+/// The link of a machine that is apart.
+fn uplink(range: u8) -> String {
+    format!("grapart{range}")
 }
 
 fn cgroup(range: u8) -> String {

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use greenroom_domain::settings::HostSettings;
-use greenroom_fleet::docker::{DockerConfig, Endpoint};
+use greenroom_domain::settings::{HostSettings, PortProtocol, Readiness};
+use greenroom_fleet::docker::{DockerConfig, Endpoint, EngineTls, Identity};
 use greenroom_protocol::{HostId, RegionId};
 
 use crate::config::{
     reader::{Context, join},
-    sections::{Fleet, Root},
+    sections::{Fleet, Host, HostTls, Root},
     value::ProviderKind,
 };
 
@@ -37,6 +37,9 @@ pub(super) fn check(context: &mut Context, root: &Root) {
         match Endpoint::parse(&host.docker) {
             Err(sentence) => context.error(join(&path, "docker"), sentence),
             Ok(endpoint) => {
+                if let Some(tls) = &host.tls {
+                    self::tls(context, &join(&path, "tls"), tls, &endpoint);
+                }
                 if let Some(other) = endpoints.insert(endpoint.to_string(), id) {
                     let sentence = format!("it is the engine of host {other} already; expected another one");
                     context.error(join(&path, "docker"), sentence);
@@ -47,6 +50,74 @@ pub(super) fn check(context: &mut Context, root: &Root) {
         if let Some(address) = &host.public_address {
             not_blank(context, &join(&path, "public_address"), address);
         }
+    }
+}
+
+/// Whether an engine can be spoken to with the files as they are.
+fn tls(context: &mut Context, path: &str, tls: &HostTls, endpoint: &Endpoint) {
+    match (&tls.certificate, &tls.key) {
+        (Some(_), None) => {
+            let sentence = "it is missing, and certificate is there; expected both or none";
+            return context.error(join(path, "key"), sentence);
+        }
+        (None, Some(_)) => {
+            let sentence = "it is missing, and key is there; expected both or none";
+            return context.error(join(path, "certificate"), sentence);
+        }
+        _ => {}
+    }
+    let tls = engine_tls(tls);
+    if let Err(sentence) = endpoint.clone().with_tls(tls.clone()) {
+        return context.error(path, sentence);
+    }
+    if let Some((setting, sentence)) = tls.problem() {
+        context.error(join(path, setting), sentence);
+    }
+}
+
+fn engine_tls(tls: &HostTls) -> EngineTls {
+    let identity = tls.certificate.clone().zip(tls.key.clone());
+    EngineTls {
+        ca: tls.ca.clone(),
+        identity: identity.map(|(certificate, key)| Identity { certificate, key }),
+    }
+}
+
+/// Where a host's engine is; none if that makes no sense, which the check tells.
+fn endpoint(host: &Host) -> Option<Endpoint> {
+    let endpoint = Endpoint::parse(&host.docker).ok()?;
+    match &host.tls {
+        None => Some(endpoint),
+        Some(tls) => endpoint.with_tls(engine_tls(tls)).ok(),
+    }
+}
+
+/// The address of the machine of a host's engine, where that is another one for certain. The name of a
+/// proxy beside us, as in a compose file, has no dot.
+fn machine(host: &Host) -> Option<String> {
+    let endpoint = endpoint(host)?;
+    let name = endpoint.host().filter(|name| !endpoint.is_local() && name.contains(['.', ':']))?;
+    let is_ours = name.parse::<std::net::IpAddr>().is_ok() && !endpoint.is_elsewhere();
+    (!is_ours).then(|| name.to_owned())
+}
+
+/// Whether the fleet's readiness can be seen on the hosts of its regions.
+pub(super) fn check_readiness(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {
+    let needs_udp = fleet.ready == Readiness::Listening
+        && fleet.ports.iter().any(|port| matches!(port.protocol, PortProtocol::Udp | PortProtocol::TcpUdp));
+    if fleet.provider != ProviderKind::Docker || !needs_udp {
+        return;
+    }
+    let hosts = root.hosts.iter().filter(|(_, host)| fleet.regions.contains(&host.region));
+    let elsewhere: Vec<_> =
+        hosts.filter(|(_, host)| endpoint(host).is_some_and(|endpoint| endpoint.is_elsewhere())).collect();
+    if !elsewhere.is_empty() {
+        let sentence = format!(
+            "\"listening\" cannot see the UDP ports of containers on another machine, and {} is one; expected \
+             \"health\", \"log:<regular expression>\" or \"after:<duration>\"",
+            listed(elsewhere.into_iter().map(|(id, _)| id))
+        );
+        context.error(join(path, "ready"), sentence);
     }
 }
 
@@ -71,12 +142,12 @@ pub(super) fn settings(root: &Root) -> BTreeMap<HostId, HostSettings> {
     if root.hosts.is_empty() {
         return default_region(root).map(default_host).into_iter().collect();
     }
-    let host = |(id, host): (&HostId, &crate::config::sections::Host)| {
+    let host = |(id, host): (&HostId, &Host)| {
         let settings = HostSettings {
             id: id.clone(),
             region: host.region.clone(),
             servers_max: host.servers_max,
-            public_address: host.public_address.clone(),
+            public_address: host.public_address.clone().or_else(|| machine(host)),
         };
         (id.clone(), settings)
     };
@@ -86,9 +157,11 @@ pub(super) fn settings(root: &Root) -> BTreeMap<HostId, HostSettings> {
 /// The engines of the hosts; what is known of their containers is kept in a folder of each in `folder`.
 pub(in crate::config) fn engines(root: &Root, installation: &str, folder: &Path) -> Vec<DockerConfig> {
     let engine = |id: HostId| {
-        let text = root.hosts.get(&id).map_or(LOCAL_ENGINE, |host| host.docker.as_str());
         Some(DockerConfig {
-            endpoint: Endpoint::parse(text).ok()?,
+            endpoint: match root.hosts.get(&id) {
+                Some(host) => endpoint(host)?,
+                None => Endpoint::parse(LOCAL_ENGINE).ok()?,
+            },
             installation: installation.to_owned(),
             records_dir: folder.join(id.as_str()),
             host: id,

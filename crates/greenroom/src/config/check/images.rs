@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use greenroom_fleet::images::is_host;
+use greenroom_fleet::images::{ca_problem, is_host};
 use reqwest::Url;
 
 use crate::config::{
@@ -38,6 +38,12 @@ pub(super) fn check(context: &mut Context, root: &Root) {
 fn registry(context: &mut Context, path: &str, registry: &Registry) {
     if let Some(url) = &registry.url {
         web_address(context, &join(path, "url"), url);
+    }
+    if let Some(sentence) = registry.ca.as_deref().and_then(ca_problem) {
+        context.error(join(path, "ca"), sentence);
+    }
+    if registry.ca.is_some() && registry.url.as_deref().is_some_and(|url| url.starts_with("http://")) {
+        context.error(join(path, "ca"), "it is there, but `url` is http://, without TLS; expected https://");
     }
     match (&registry.username, &registry.password) {
         (Some(_), None) => {
