@@ -27,6 +27,10 @@ use super::{
 };
 use greenroom_domain::server::{Exit, ExitCause, Seen};
 
+/// What a try takes beside the server's own time on a machine that is busy: until the server runs, and
+/// from its end until that is written down. Whoever waits longer than the try learns why it failed.
+const OWN_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// How many servers may die under one allocation before it gives up.
 const ROUNDS_MAX: u32 = 16;
 
@@ -459,7 +463,7 @@ impl Waited {
 /// All tries, each with its time and the pause before it.
 fn longest(fleet: &FleetSettings) -> Duration {
     let tries = fleet.start_tries_max.max(1);
-    let starts = (fleet.ready_timeout + fleet.stop_grace).saturating_mul(tries);
+    let starts = (fleet.ready_timeout + fleet.stop_grace + OWN_TIME_MAX).saturating_mul(tries);
     let pauses: Duration = (1..tries.min(64)).map(backoff).sum();
     starts.saturating_add(pauses).min(ALLOCATE_MAX)
 }
