@@ -41,7 +41,7 @@ fn watching(docker: &Docker, further: &str) -> String {
 }
 
 /// One client as in the contract: asks, connects once, at once, plays, and the game ends.
-async fn play(api: &Api, traefik: &str, http: &reqwest::Client) {
+async fn play(api: &Api, traefik: &str, routers: &str, http: &reqwest::Client) {
     let body = json!({ "name": "Ann's Game", "list": true, "version": VERSION });
     let answer = api.ask(Method::POST, "/api/manager/request", Some(&body)).await;
     assert_eq!(answer.status, 201, "{answer:?}");
@@ -56,9 +56,10 @@ async fn play(api: &Api, traefik: &str, http: &reqwest::Client) {
     let server = server_of(api, code).await;
     let id = server["id"].as_str().unwrap();
     assert_eq!(api.stop_server(id).await.status, 202);
-    // With the server its route goes: what it had is nobody's.
+    // With the server its route goes. Asked of Traefik itself: who connects to an address that is gone spoils it
+    // for a moment for the container that gets it next.
     let deadline = Instant::now() + PATIENCE;
-    while http.get(format!("{prefix}/ws")).send().await.unwrap().status() != StatusCode::NOT_FOUND {
+    while http.get(routers).send().await.unwrap().text().await.unwrap().contains(code) {
         assert!(Instant::now() < deadline, "the route of {code} outlives its server");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
@@ -73,11 +74,12 @@ async fn clients_play(world: &World, running: &Running, traefik: &Traefik, clien
     let mut askers = JoinSet::new();
     for asker in 0..at_once {
         let (api, url) = (running.api(), traefik.url().to_owned());
+        let routers = format!("{}/api/http/routers", traefik.api_url());
         let clients = clients / at_once + usize::from(asker < clients % at_once);
         askers.spawn(async move {
             let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
             for _ in 0..clients {
-                play(&api, &url, &http).await;
+                play(&api, &url, &routers, &http).await;
             }
         });
     }
