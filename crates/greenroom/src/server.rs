@@ -199,7 +199,7 @@ impl Engines {
         let images = docker.iter().map(|docker| (docker.host.clone(), docker.endpoint.clone()));
         let images = images.map(|(host, endpoint)| docker::Connection::new(host, endpoint)).collect();
         let provider = Provider::open(ProviderConfig { process, docker, hosting_api }).await?;
-        let images = Images::open(outside::images_config(config, images))?;
+        let images = Images::new(outside::images_config(config, images));
         Ok(Self { directory, event_log, storage, provider, images })
     }
 

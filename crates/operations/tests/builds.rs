@@ -70,13 +70,12 @@ fn container(registry: &Registry, versions_max: u32) -> ProviderSettings {
 impl World {
     fn start(registry: &Registry, provider: ProviderSettings, engines: Vec<Connection>) -> Self {
         let access = RegistryAccess::open(registry.url());
-        let images = Images::open(ImagesConfig {
+        let images = Images::new(ImagesConfig {
             engines,
             registries: BTreeMap::from([(registry.host(), access)]),
             pace: LookupPace { gap: Duration::ZERO, backoff_min: Duration::ZERO, ..LookupPace::default() },
             ..ImagesConfig::default()
-        })
-        .unwrap();
+        });
         let game = |id: &str, fleet| GameSettings {
             id: GameId::new(id).unwrap(),
             studio: StudioId::new("demo").unwrap(),

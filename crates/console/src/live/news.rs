@@ -38,10 +38,9 @@ impl Stamp {
             Topic::Overview => Self { usage: 0, pulls: 0, browser: 0, ..self },
             // That a server was heard again is no news to players, and so changes no list.
             Topic::Browser(_) => Self { browser, samples, ..Self::default() },
-            Topic::Hosts => Self { servers, hosts, ..Self::default() },
             // What an engine has besides what is pulled is told by nobody: it is looked at from time to time.
             Topic::Builds(_) => Self { hosts, pulls, samples, ..Self::default() },
-            Topic::Servers(_) => Self { servers, hosts, ..Self::default() },
+            Topic::Hosts | Topic::Servers(_) => Self { servers, hosts, ..Self::default() },
             Topic::Server(..) => Self { servers, hosts, usage, ..Self::default() },
             // Who is connected stands in the lobby's document.
             Topic::Lobbies(_) | Topic::Lobby(..) => Self { lobbies, ..Self::default() },

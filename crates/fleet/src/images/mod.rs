@@ -82,15 +82,10 @@ struct Sources {
     client: RegistryClient,
 }
 
-/// Why images cannot be looked after.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP client for registries cannot be made: {0}")]
-pub struct ImagesOpenError(String);
-
 impl Images {
     /// Prepares everything; asks nobody yet.
-    pub fn open(config: ImagesConfig) -> Result<Self, ImagesOpenError> {
-        let client = RegistryClient::new().map_err(|error| ImagesOpenError(error.to_string()))?;
+    pub fn new(config: ImagesConfig) -> Self {
+        let client = RegistryClient::default();
         let engines = config.engines.into_iter().map(|engine| (engine.host().clone(), engine));
         let sources = Arc::new(Sources { engines: engines.collect(), registries: config.registries, client });
         let (tracker, shutdown) = (TaskTracker::new(), CancellationToken::new());
@@ -98,14 +93,13 @@ impl Images {
         let lookups = Lookups::new(source, config.pace, tracker.clone(), shutdown.clone());
         let pulls = Pulls::new(config.pull_timeout, tracker.clone(), shutdown.clone());
         let pull_timeout = config.pull_timeout;
-        Ok(Self(Arc::new(Shared { sources, lookups, pulls, pull_timeout, tracker, shutdown })))
+        Self(Arc::new(Shared { sources, lookups, pulls, pull_timeout, tracker, shutdown }))
     }
 
     /// Without an engine and without a registry: for an installation that runs processes alone, and
     /// for tests.
     pub fn none() -> Self {
-        // Only the client could not be made, and it is made of constants.
-        Self::open(ImagesConfig::default()).expect("a client without settings can be made")
+        Self::new(ImagesConfig::default())
     }
 
     /// The hosts whose engines are known.

@@ -15,7 +15,7 @@ use reqwest::{Response, StatusCode, Url, header};
 use rustls::{CertificateError, InvalidMessage};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::time::timeout;
+use tokio::{sync::OnceCell, time::timeout};
 
 use super::{challenge::Challenge, error::ImageError, reference::Repository};
 use crate::{
@@ -80,10 +80,11 @@ pub struct RegistryCredentials {
     pub password: SecretString,
 }
 
-/// Asks registries. Cheap to clone.
-#[derive(Clone, Debug)]
+/// Asks registries. Cheap to clone, and made when the first is asked: the certificates that this machine
+/// trusts take a megabyte.
+#[derive(Clone, Debug, Default)]
 pub(super) struct RegistryClient {
-    plain: reqwest::Client,
+    plain: Arc<OnceCell<reqwest::Client>>,
     /// Those that trust a file's authorities too, and what the file held.
     trusting: Arc<Mutex<BTreeMap<PathBuf, Trusting>>>,
 }
@@ -121,12 +122,6 @@ struct Token {
 }
 
 impl RegistryClient {
-    pub(super) fn new() -> Result<Self, reqwest::Error> {
-        // Fails only if a provider is installed already, and then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Self { plain: client().build()?, trusting: Arc::default() })
-    }
-
     /// The tags of `repository` that are versions, in the registry's order.
     pub(super) async fn tags(
         &self,
@@ -138,17 +133,23 @@ impl RegistryClient {
             cause: format!("its address {:?} is none ({error})", access.url),
         })?;
         let http = match &access.ca {
-            None => self.plain.clone(),
-            Some(ca) => self
-                .trusting(ca)
-                .await
-                .map_err(|cause| ImageError::Registry { host: repository.host.clone(), cause })?,
+            None => self.plain().await,
+            Some(ca) => self.trusting(ca).await,
         };
+        let http = http.map_err(|cause| ImageError::Registry { host: repository.host.clone(), cause })?;
         let mut lookup = Lookup { http: &http, access, base, repository, authorization: Authorization::None };
         match timeout(LOOKUP_TIMEOUT, lookup.tags()).await {
             Ok(tags) => tags,
             Err(_) => Err(lookup.unreachable("it took too long".into())),
         }
+    }
+
+    async fn plain(&self) -> Result<reqwest::Client, String> {
+        let make = async || match tokio::task::spawn_blocking(|| client().build()).await {
+            Ok(made) => made.map_err(|error| format!("the HTTP client for it cannot be made: {error}")),
+            Err(panic) => Err(panic.to_string()),
+        };
+        self.plain.get_or_try_init(make).await.cloned()
     }
 
     /// One that trusts the authorities that stand in the file now.
@@ -175,6 +176,8 @@ impl RegistryClient {
 }
 
 fn client() -> reqwest::ClientBuilder {
+    // Fails only if a provider is installed already, and then that one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(ANSWER_TIMEOUT)

@@ -154,7 +154,7 @@ async fn a_pull_that_takes_too_long_is_given_up() {
     registry.hold_layers(true);
     let config = crate::config(&registry, None, connection(docker));
     let config = ImagesConfig { pull_timeout: Duration::from_secs(1), ..config };
-    let images = Images::open(config).unwrap();
+    let images = Images::new(config);
     let image = format!("{}:1.0.0", image(&registry, "studio/slow"));
     let PullState::Failed(why) = pull(&images, &image, PullFor::Start).await else { panic!("it is late") };
     assert_eq!(why, "it took longer than 1 s");

@@ -57,5 +57,5 @@ fn config(registry: &Registry, who: Option<(&str, &str)>, engines: Vec<Connectio
 }
 
 fn images(registry: &Registry, who: Option<(&str, &str)>, engines: Vec<Connection>) -> Images {
-    Images::open(config(registry, who, engines)).unwrap()
+    Images::new(config(registry, who, engines))
 }

@@ -110,7 +110,7 @@ async fn a_list_that_is_current_is_not_asked_for_again() {
         pace: LookupPace::default(),
         ..crate::config(&registry, None, Vec::new())
     };
-    let images = greenroom_fleet::images::Images::open(config).unwrap();
+    let images = greenroom_fleet::images::Images::new(config);
     let settings = container(&registry, "studio/game", VersionSource::Registry);
     for _ in 0..50 {
         images.tags(&settings).await.unwrap();
@@ -131,7 +131,7 @@ async fn over_tls_a_registry_is_trusted_by_the_ca_that_is_set() {
         for access in config.registries.values_mut() {
             access.ca = ca.map(Into::into);
         }
-        let images = Images::open(config).unwrap();
+        let images = Images::new(config);
         images.tags(&container(&registry, "studio/game", VersionSource::Registry)).await
     };
     let ca = authority.write(folder.path(), "ca.pem");
@@ -156,14 +156,14 @@ async fn a_renewed_ca_is_taken_up_and_a_registry_without_tls_is_told_from_one_wi
     let mut config = crate::config(&registry, None, Vec::new());
     let ca = Authority::new("an older CA").write(folder.path(), "ca.pem");
     config.registries.get_mut(&registry.host()).unwrap().ca = Some(ca);
-    let images = Images::open(config).unwrap();
+    let images = Images::new(config);
     let settings = container(&registry, "studio/game", VersionSource::Registry);
     assert_eq!(images.refresh(&settings).await.unwrap_err().word(), "unreachable");
     authority.write(folder.path(), "ca.pem");
     assert_eq!(images.refresh(&settings).await.unwrap().tags.len(), 1);
     // Without a section of its own a registry is asked over TLS.
     let plain = registry_with(&["1.0.0"]);
-    let images = Images::open(ImagesConfig::default()).unwrap();
+    let images = Images::new(ImagesConfig::default());
     let settings = container(&plain, "studio/game", VersionSource::Registry);
     let error = images.tags(&settings).await.unwrap_err().to_string();
     assert!(error.contains("it does not speak TLS"), "{error}");

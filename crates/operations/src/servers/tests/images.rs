@@ -27,7 +27,7 @@ async fn a_server_waits_for_its_image_and_no_other_does() {
     registry.push("studio/waits", "1.0.0", 1 << 20);
     registry.hold_layers(true);
     let engines = vec![Connection::new(local_host(), Endpoint::Unix(docker.socket()))];
-    let images = Images::open(ImagesConfig { engines, ..ImagesConfig::default() }).unwrap();
+    let images = Images::new(ImagesConfig { engines, ..ImagesConfig::default() });
     let image = format!("{}/studio/waits:1.0.0", registry.host());
     let folder = tempfile::tempdir().unwrap();
     let scripted = Scripted::new(Fate::Ready);
@@ -56,7 +56,7 @@ async fn a_server_whose_image_does_not_come_fails_and_says_why() {
     let Some(docker) = shared_docker("a_server_whose_image_does_not_come_fails_and_says_why") else { return };
     let registry = Registry::start();
     let engines = vec![Connection::new(local_host(), Endpoint::Unix(docker.socket()))];
-    let images = Images::open(ImagesConfig { engines, ..ImagesConfig::default() }).unwrap();
+    let images = Images::new(ImagesConfig { engines, ..ImagesConfig::default() });
     let image = format!("{}/studio/never:1.0.0", registry.host());
     let folder = tempfile::tempdir().unwrap();
     let node = node_with(folder.path(), images.clone(), Scripted::new(missing(&image))).await;
