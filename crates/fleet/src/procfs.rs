@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
-use crate::network::OpenSocket;
+use crate::{model::Usage, network::OpenSocket};
 
 /// One process, for good: a process id alone is given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +117,31 @@ impl Stat {
 pub(crate) fn all_pids() -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// What the descendants of `root` use together; none if it is gone.
+pub(crate) fn usage_below(root: Identity) -> Option<Usage> {
+    usage(root, descendants(root.pid))
+}
+
+/// What `root` and its descendants use together; none if it is gone.
+pub(crate) fn usage_from(root: Identity) -> Option<Usage> {
+    let mut pids = descendants(root.pid);
+    pids.push(root.pid);
+    usage(root, pids)
+}
+
+fn usage(root: Identity, pids: Vec<i32>) -> Option<Usage> {
+    let (mut ticks, mut pages) = (0, 0);
+    for stat in pids.into_iter().filter_map(Stat::of) {
+        ticks += stat.cpu_ticks;
+        pages += stat.rss_pages;
+    }
+    // Looked at last: until now its number was its own, and so were its descendants.
+    root.is_there().then(|| Usage {
+        cpu_seconds: ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
+        memory_bytes: pages * rustix::param::page_size() as u64,
+    })
 }
 
 /// All descendants of `root`, without itself; zombies included.

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     model::{Exit, ExitCause, Phase},
+    procfs,
     supervise::now,
 };
 
@@ -169,6 +170,7 @@ impl Life {
     }
 
     fn note(&self, running: &Running) {
+        *self.own.signals.process.lock() = running.pid.and_then(procfs::Identity::of);
         let was_paused = self.host.table.get(&self.id).is_some_and(|entry| entry.is_paused);
         self.host.table.update(&self.id, |entry| {
             entry.address = running.address;

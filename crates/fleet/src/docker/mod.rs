@@ -54,6 +54,7 @@ use crate::{
     log_file::Tail,
     model::{HostState, HostStatus, LogQuery, Observed, Phase, StartSpec, Started, Usage},
     ports::{Machine, PortLedger},
+    procfs,
     provider::{Engine, HostChanges, LogSource, ObservationSource},
     supervise::now,
     table::{self, Table, wait_for},
@@ -150,6 +151,8 @@ struct Signals {
     nudge: Notify,
     /// The system has killed something in it for want of memory.
     out_of_memory: AtomicBool,
+    /// The container's first process, where it is in sight.
+    process: Mutex<Option<procfs::Identity>>,
 }
 
 type Entry = table::Entry<Own>;
@@ -319,7 +322,13 @@ impl Engine for DockerEngine {
     }
 
     async fn usage(&self, id: &ServerId) -> Option<Usage> {
-        self.0.table.get(id).filter(|known| known.is_told() && !known.is_ended())?;
+        let known = self.0.table.get(id).filter(|known| known.is_told() && !known.is_ended())?;
+        // Where its processes are in sight the engine is spared the question: to answer it, it looks into
+        // the container's network, which keeps starts waiting.
+        let process = *known.own.signals.process.lock();
+        if let Some(process) = process {
+            return tokio::task::spawn_blocking(move || procfs::usage_from(process)).await.ok().flatten();
+        }
         let name = self.0.container(id);
         let options = StatsOptions { stream: false, one_shot: true };
         let asked = self.0.connection.call("asking what a container uses", STATS_MAX, async |docker| {

@@ -23,7 +23,7 @@ use crate::{
     log_file::Tail,
     model::{HostState, HostStatus, LogQuery, Observed, Phase, StartSpec, Started, Usage},
     ports::PortLedger,
-    procfs::{self, Identity, Stat},
+    procfs::{self, Identity},
     provider::{Engine, LogSource, ObservationSource},
     supervise,
     table::{self, Table, wait_for},
@@ -177,7 +177,7 @@ impl Engine for ProcessEngine {
     async fn usage(&self, id: &ServerId) -> Option<Usage> {
         let known = self.0.table.get(id).filter(|known| !matches!(known.phase, Phase::Ended(_)))?;
         let supervisor = known.own.supervisor?;
-        tokio::task::spawn_blocking(move || usage_below(supervisor)).await.ok()?
+        tokio::task::spawn_blocking(move || procfs::usage_below(supervisor)).await.ok()?
     }
 
     async fn forget(&self, id: &ServerId) -> Result<(), ProviderError> {
@@ -218,21 +218,4 @@ async fn blocking<T: Send + 'static>(
     result
         .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
         .map_err(|cause| ProviderError::Unavailable { action, cause })
-}
-
-fn usage_below(supervisor: procfs::Identity) -> Option<Usage> {
-    if !supervisor.is_there() {
-        return None;
-    }
-    let (mut ticks, mut pages) = (0, 0);
-    for pid in procfs::descendants(supervisor.pid) {
-        if let Some(stat) = Stat::of(pid) {
-            ticks += stat.cpu_ticks;
-            pages += stat.rss_pages;
-        }
-    }
-    Some(Usage {
-        cpu_seconds: ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
-        memory_bytes: pages * rustix::param::page_size() as u64,
-    })
 }

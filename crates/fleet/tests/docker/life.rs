@@ -107,7 +107,7 @@ async fn it_is_made_as_the_settings_say_and_with_nothing_it_does_not_need() {
     assert_eq!(labels["traefik.enable"], "true");
     assert_eq!((&labels["game"], &labels["greenroom.instance"]), (&json!("skirmish"), &json!("s1")));
     let usage = rig.provider.usage(&server("s1")).await.unwrap();
-    assert!(usage.memory_bytes > 0 && usage.cpu_seconds > 0.0, "{usage:?}");
+    assert!(usage.memory_bytes > 100_000 && usage.cpu_seconds < 10.0, "{usage:?}");
     rig.finish().await;
 }
 
