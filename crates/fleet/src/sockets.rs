@@ -14,6 +14,10 @@ use crate::{
     procfs,
 };
 
+/// What to do about a server that does not listen where it should.
+pub(crate) const CHECK_PORTS: &str =
+    "check that its command uses the ports it is given: {port}, and {port:<name>} for further ones";
+
 /// One socket of a server: the protocol and the port.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Socket {

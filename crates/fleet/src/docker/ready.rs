@@ -29,7 +29,7 @@ use crate::{
     model::BoundPort,
     network::{Network, OpenSocket},
     procfs,
-    sockets::{self, Held, Socket, list, missing_if},
+    sockets::{self, CHECK_PORTS, Held, Socket, list, missing_if},
     supervise::now,
 };
 
@@ -208,7 +208,10 @@ impl Watch {
                     continue;
                 }
                 Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    self.lacks(format!("it did not open {} at {address}; check that its command uses {{port}}, or raise ready_timeout", list(&left)));
+                    self.lacks(format!(
+                        "it did not open {} at {address}; {CHECK_PORTS}, or raise ready_timeout",
+                        list(&left)
+                    ));
                 }
                 Ok(Err(error)) => self.lacks(out_of_reach(address, &left, &error.to_string())),
                 Err(_elapsed) => self.lacks(out_of_reach(address, &left, "no answer")),
@@ -289,12 +292,9 @@ fn lacking(network: &Network, pid: i32, wanted: &BTreeSet<Socket>, is_on_host: b
         .collect();
     let missing = list(&missing);
     Some(if elsewhere.is_empty() {
-        format!("it did not open {missing}; check that its command uses {{port}}, or raise ready_timeout")
+        format!("it did not open {missing}; {CHECK_PORTS}, or raise ready_timeout")
     } else {
-        format!(
-            "it listens on {} instead of {missing}; check that its command uses {{port}}",
-            list(&elsewhere)
-        )
+        format!("it listens on {} instead of {missing}; {CHECK_PORTS}", list(&elsewhere))
     })
 }
 

@@ -13,7 +13,7 @@ use crate::{
     model::{BoundPort, ExitCause},
     network::{Network, OpenSocket},
     procfs,
-    sockets::{Held, Socket, list, missing, sockets, wanted},
+    sockets::{CHECK_PORTS, Held, Socket, list, missing, sockets, wanted},
 };
 
 /// Between two looks in the first second.
@@ -151,14 +151,9 @@ impl Listening {
             .collect();
         let missing = list(&missing);
         ExitCause::NotReady(if elsewhere.is_empty() {
-            format!(
-                "it did not open {missing} within {after}; check that its command uses {{port}}, or raise ready_timeout"
-            )
+            format!("it did not open {missing} within {after}; {CHECK_PORTS}, or raise ready_timeout")
         } else {
-            format!(
-                "it listens on {} instead of {missing}; check that its command uses {{port}}",
-                list(&elsewhere)
-            )
+            format!("it listens on {} instead of {missing}; {CHECK_PORTS}", list(&elsewhere))
         })
     }
 }

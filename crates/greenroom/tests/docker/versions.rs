@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use greenroom_test_support::greenroom::Api;
-use serde_json::Value;
+use greenroom_test_support::greenroom::{Api, GAME};
+use reqwest::Method;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::world::{IMAGE, PATIENCE, Wish, World, given, stopped};
@@ -42,6 +43,11 @@ async fn the_newest_one_stands_ready_and_is_given_where_none_is_named() {
     let server = given(&running).await;
     assert_eq!(version_of(&running, &server.id).await, "v1.10.0");
     stopped(&running, &server.id).await;
+    let path = format!("/v1/games/{GAME}/servers");
+    let answer = running.ask(Method::POST, &path, Some(&json!({ "version": "1.10.0" }))).await;
+    let id = answer.body["server"]["id"].as_str().unwrap_or_else(|| panic!("{answer:?}"));
+    assert_eq!(version_of(&running, id).await, "v1.10.0", "however its tag is written");
+    stopped(&running, id).await;
     world.docker.import_game(IMAGE, &["2.0.0"]);
     stands_ready(&running, "2.0.0").await;
     let server = given(&running).await;

@@ -157,7 +157,7 @@ impl Servers {
         }
         let key = RequestKey::of(&request)?;
         let version = match &request.version {
-            Some(version) => version.clone(),
+            Some(version) => self.tag_of(&fleet, version).await,
             None => self.default_version(&game.id, &fleet).await.map_err(|why| no_server(Some(why)))?,
         };
         let build = build_of(&fleet, &version);
