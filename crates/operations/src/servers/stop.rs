@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
+use futures_util::StreamExt as _;
 use greenroom_directory::DirectoryError;
-use greenroom_domain::server::{Server, StopReason};
+use greenroom_domain::server::{Server, ServerState, StopReason};
 use greenroom_protocol::{GameId, ServerId, hosting::ServerView};
 
 use super::{ServerError, Servers, drive::Saved};
@@ -16,6 +17,9 @@ const STOP_TRIES_MAX: u32 = 32;
 
 /// Pause before a stop is tried again.
 const STOP_PAUSE: Duration = Duration::from_millis(5);
+
+/// How many are told to stop at the same time: their commits share their flushes.
+const STOPS_AT_ONCE: usize = 64;
 
 impl Servers {
     /// Tells a server of `game` to end, and answers at once with its state. One that ends already,
@@ -44,11 +48,10 @@ impl Servers {
             if servers.is_empty() {
                 return;
             }
-            for server in servers {
-                if let Err(error) = self.stop_because(server.id(), StopReason::Shutdown).await {
-                    tracing::warn!(server = %server.id(), %error, "a game server could not be told to stop");
-                }
-            }
+            let lives =
+                |server: &Arc<Server>| server.state != ServerState::Stopping && !server.state.is_final();
+            let stops = futures_util::stream::iter(servers.into_iter().filter(lives));
+            stops.for_each_concurrent(STOPS_AT_ONCE, |server| self.stop_for_shutdown(server)).await;
             // One that was being started in between is seen and stopped as well.
             let shutdown = self.0.shutdown.cancelled();
             tokio::select! {
@@ -56,6 +59,12 @@ impl Servers {
                 () = shutdown => return,
                 changed = changes.changed() => if changed.is_err() { return },
             }
+        }
+    }
+
+    async fn stop_for_shutdown(&self, server: Arc<Server>) {
+        if let Err(error) = self.stop_because(server.id(), StopReason::Shutdown).await {
+            tracing::warn!(server = %server.id(), %error, "a game server could not be told to stop");
         }
     }
 
