@@ -135,6 +135,8 @@ impl World {
         let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         #[expect(clippy::disallowed_methods, reason = "awaited, or ended with the test's runtime")]
         let served = tokio::spawn(greenroom_api::serve(listener, router, wish.serve, closing.clone()));
+        // An error is that another test was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut http = reqwest::Client::builder().timeout(PATIENCE);
         if let Some(root) = wish.root {
             http = http.tls_certs_only([root]);
