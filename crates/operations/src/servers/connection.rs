@@ -56,12 +56,13 @@ fn behind_traefik(fleet: &FleetSettings) -> Option<&TraefikSettings> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use greenroom_domain::settings::{GatewaySettings, PortProtocol, ProviderSettings, VersionSource};
 
     use super::*;
 
-    fn settings(network: ContainerNetwork) -> ContainerSettings {
+    /// Containers of a game, in `network`.
+    pub(crate) fn settings(network: ContainerNetwork) -> ContainerSettings {
         ContainerSettings {
             image: "studio/racer".into(),
             versions: VersionSource::Engine,

@@ -247,22 +247,10 @@ fn port_variables(ports: &[ServerPort]) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use greenroom_domain::settings::{ContainerSettings, VersionSource};
-
     use super::*;
 
     fn containers(network: ContainerNetwork) -> FleetSettings {
-        let settings = ContainerSettings {
-            image: "studio/racer".into(),
-            versions: VersionSource::Engine,
-            versions_max: 3,
-            network,
-            volumes: Vec::new(),
-            user: None,
-            read_only_root: false,
-            init: true,
-            capabilities: Vec::new(),
-        };
+        let settings = connection::tests::settings(network);
         FleetSettings { provider: ProviderSettings::Docker(Box::new(settings)), ..FleetSettings::default() }
     }
 
