@@ -302,6 +302,9 @@ pub fn build_of(fleet: &FleetSettings, version: &str) -> BuildId {
     if fleet.connection != Connection::Ports {
         digest.text(&format!("{:?}", fleet.connection));
     }
+    if let Some(sdk) = &fleet.sdk {
+        digest.text(&format!("{sdk:?}"));
+    }
     digest.text(version);
     let text = format!("{:032x}", digest.0);
     BuildId::new(&text).unwrap_or_else(|_| unreachable!("{text} has the form of an id"))

@@ -7,6 +7,7 @@ pub mod ids;
 pub mod lobby;
 pub mod matches;
 pub mod placement;
+pub mod sdk;
 pub mod server;
 pub mod settings;
 pub mod template;

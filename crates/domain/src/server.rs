@@ -10,7 +10,10 @@ use greenroom_protocol::{BuildId, GameId, HostId, MatchId, RegionId, ServerId, S
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::PortProtocol;
+use crate::{
+    sdk::{Sdk, SdkSettings},
+    settings::PortProtocol,
+};
 
 mod next;
 #[cfg(test)]
@@ -291,6 +294,9 @@ pub struct Server {
     pub exit: Option<Exit>,
     /// Facts to append; at most one of each kind.
     pub pending: Vec<PendingFact>,
+    /// What it has said of itself; none if its fleet has no SDK, or between two tries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sdk: Option<Box<Sdk>>,
 }
 
 /// Why a server was told to end.
@@ -309,6 +315,10 @@ pub enum StopReason {
     HostLost,
     /// Greenroom's development mode ends.
     Shutdown,
+    /// It asked for its own end.
+    Itself,
+    /// Its health pings did not come.
+    Unhealthy,
 }
 
 /// A change that the server's state does not allow.
@@ -335,7 +345,15 @@ impl Server {
             stop_reason: None,
             exit: None,
             pending: Vec::new(),
+            sdk: None,
         }
+    }
+
+    /// The same with the SDK, if its fleet has it.
+    #[must_use]
+    pub fn with_sdk(mut self, settings: Option<&SdkSettings>) -> Self {
+        self.sdk = settings.map(|settings| Box::new(Sdk::declared(settings)));
+        self
     }
 
     /// A server whose process was found without a document. It counts as given away, because
@@ -377,7 +395,9 @@ impl Server {
 
     /// Whether it was started ahead of demand and is still nobody's.
     pub fn is_warm(&self) -> bool {
-        self.allocation.is_none() && matches!(self.state, ServerState::Starting | ServerState::Ready)
+        self.allocation.is_none()
+            && !self.is_reserved()
+            && matches!(self.state, ServerState::Starting | ServerState::Ready)
     }
 
     /// Whether its allocation was answered, or could have been: it was ready and has its payload.
@@ -423,7 +443,7 @@ impl Server {
         self.pending.retain(|fact| fact.kind != kind);
     }
 
-    fn pass(&mut self, state: ServerState, at: Timestamp) {
+    pub(crate) fn pass(&mut self, state: ServerState, at: Timestamp) {
         self.state = state;
         if self.history.len() >= HISTORY_MAX {
             self.history.pop();

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use greenroom_protocol::{GameId, HostId, RegionId, StudioId};
 
+use crate::sdk::SdkSettings;
+
 mod place;
 
 pub use place::*;
@@ -108,6 +110,8 @@ pub struct FleetSettings {
     pub running_max: u32,
     /// How a warm server is told its payload.
     pub warm_payload: WarmPayload,
+    /// The Agones SDK's endpoint for each server; unset: there is none.
+    pub sdk: Option<SdkSettings>,
     /// The version of servers that are asked for without one, and of those that stand ready. Unset, which
     /// only that of containers can be: the newest one that is supported.
     pub version: Option<String>,
@@ -139,6 +143,7 @@ impl Default for FleetSettings {
             ready_max: None,
             running_max: 20,
             warm_payload: WarmPayload::Ignore,
+            sdk: None,
             version: Some("1".into()),
             regions: Vec::new(),
             limits: ServerLimits::default(),
@@ -191,6 +196,8 @@ pub enum Readiness {
     After(Duration),
     /// The health check of its image says so; in containers alone.
     Health,
+    /// It says so through the SDK.
+    Sdk,
 }
 
 /// How a warm server is told the payload of its allocation.
@@ -198,6 +205,8 @@ pub enum Readiness {
 pub enum WarmPayload {
     /// By the file named in `GREENROOM_PAYLOAD_FILE`.
     File,
+    /// By the annotations of the object that it watches through the SDK.
+    Sdk,
     /// It needs none.
     Ignore,
 }

@@ -55,6 +55,7 @@ pub(crate) enum ReadySpec {
     Log(String),
     After(Duration),
     Health,
+    Sdk,
 }
 
 impl From<&Readiness> for ReadySpec {
@@ -64,6 +65,7 @@ impl From<&Readiness> for ReadySpec {
             Readiness::Log(regex) => Self::Log(regex.clone()),
             Readiness::After(delay) => Self::After(*delay),
             Readiness::Health => Self::Health,
+            Readiness::Sdk => Self::Sdk,
         }
     }
 }

@@ -21,6 +21,7 @@ mod ports;
 mod process;
 mod procfs;
 mod provider;
+pub mod sdk;
 mod sockets;
 pub mod supervise;
 mod table;

@@ -51,6 +51,8 @@ pub struct StartSpec {
     /// The payload, if it is started for an allocation: in the payload file before it runs, and in
     /// `GREENROOM_PAYLOAD` up to [`PAYLOAD_ENVIRONMENT_BYTES_MAX`](crate::PAYLOAD_ENVIRONMENT_BYTES_MAX).
     pub payload: Option<Bytes>,
+    /// Whether it finds the endpoint of the Agones SDK: see [`sdk`](crate::sdk).
+    pub has_sdk: bool,
     /// Makes its command once its ports are known.
     pub render: Render,
     /// What it is for (game, studio, build, region): recorded with it and given back, so that its

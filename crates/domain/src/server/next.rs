@@ -30,6 +30,7 @@ pub enum Step {
     Commit(Box<Server>),
     /// Tell the provider to stop it.
     Stop,
+
     /// Append the oldest pending fact, then commit [`Server::fact_appended`].
     Append(PendingFact),
     /// Append what is pending, write the history's row, then delete the document.
@@ -60,7 +61,7 @@ impl Server {
                 Exit { at: now, cause: ExitCause::Vanished, was_ready: true, last_lines: Vec::new() },
                 now,
             ),
-            (ServerState::Ready | ServerState::Allocated, Seen::Starting | Seen::Ready) => self.settle(),
+            (ServerState::Ready | ServerState::Allocated, Seen::Starting | Seen::Ready) => self.settle(now),
             (ServerState::Stopping, Seen::Starting | Seen::Ready) => Step::Stop,
             (ServerState::Stopping, Seen::Missing) => {
                 let cause = ExitCause::Stopped { killed: false };
@@ -69,7 +70,7 @@ impl Server {
                     now,
                 )
             }
-            (ServerState::Ready | ServerState::Allocated, Seen::Unreachable) => self.settle_history(),
+            (ServerState::Ready | ServerState::Allocated, Seen::Unreachable) => self.settle_history(now),
             (ServerState::Ended | ServerState::Lost, _) => Step::Finish,
         }
     }
@@ -84,6 +85,7 @@ impl Server {
         server.start_after = Some(now.after(backoff(server.tries)));
         server.tries += 1;
         server.ports.clear();
+        server.sdk = None;
         server.exit = Some(exit.bounded());
         server.pass(ServerState::Starting, now);
         server
@@ -127,7 +129,7 @@ impl Server {
         if delivered { Step::Commit(Box::new(server)) } else { Step::Deliver(Box::new(server)) }
     }
 
-    fn settle(&self) -> Step {
+    fn settle(&self, now: Timestamp) -> Step {
         match &self.allocation {
             Some(allocation) if !allocation.payload_delivered => {
                 let mut server = self.clone();
@@ -136,12 +138,18 @@ impl Server {
                 }
                 Step::Deliver(Box::new(server))
             }
-            Some(_) | None => self.settle_history(),
+            Some(_) | None => self.settle_history(now),
         }
     }
 
-    fn settle_history(&self) -> Step {
-        self.pending.first().map_or(Step::Wait(None), |fact| Step::Append(*fact))
+    fn settle_history(&self, now: Timestamp) -> Step {
+        if let Some(fact) = self.pending.first() {
+            return Step::Append(*fact);
+        }
+        match self.reservation_over(now) {
+            Some(server) => Step::Commit(Box::new(server)),
+            None => Step::Wait(self.reserved_until()),
+        }
     }
 
     fn end(&self, exit: Exit, now: Timestamp) -> Step {

@@ -93,6 +93,10 @@ impl Watch {
                         .into(),
                 ),
                 ReadySpec::Health => Ok(()),
+                ReadySpec::Sdk => {
+                    self.lacks("it did not call the SDK's Ready".into());
+                    std::future::pending().await
+                }
             }
         };
         tokio::try_join!(sign, healthy).map(drop)

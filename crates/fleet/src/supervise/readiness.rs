@@ -29,11 +29,17 @@ const NEW_SOCKET: Duration = Duration::from_millis(100);
 /// Looking takes at most one part in this many of a core, however long the tables are.
 const LOOK_SHARE: u32 = 4;
 
+/// What to look at when a server has not said that it is ready.
+pub(crate) const CHECK_SDK: &str =
+    "check that it has an Agones SDK and calls Ready, choose another `ready`, or raise ready_timeout";
+
 /// Waits for readiness.
 pub(super) enum Watch {
     Listening(Listening),
     Log(Regex),
     After(Instant),
+    /// It says so itself, and we are told.
+    Sdk,
 }
 
 impl Watch {
@@ -44,6 +50,7 @@ impl Watch {
                 Regex::new(regex).map_err(|error| format!("`ready` is no regular expression: {error}"))?,
             ),
             ReadySpec::After(delay) => Self::After(now + *delay),
+            ReadySpec::Sdk => Self::Sdk,
             ReadySpec::Health => {
                 return Err("`ready = \"health\"` is for containers: a process has no health check".into());
             }
@@ -54,7 +61,7 @@ impl Watch {
     pub(super) const fn next(&self) -> Option<Instant> {
         match self {
             Self::Listening(listening) => Some(listening.next),
-            Self::Log(_) => None,
+            Self::Log(_) | Self::Sdk => None,
             Self::After(at) => Some(*at),
         }
     }
@@ -64,7 +71,7 @@ impl Watch {
         let now = Instant::now();
         match self {
             Self::Listening(listening) => now >= listening.next && listening.look(game, now),
-            Self::Log(_) => false,
+            Self::Log(_) | Self::Sdk => false,
             Self::After(at) => now >= *at,
         }
     }
@@ -82,6 +89,9 @@ impl Watch {
             Self::Log(regex) => ExitCause::NotReady(format!(
                 "no line of its output matched \"{regex}\" within {after}; check `ready` or raise ready_timeout"
             )),
+            Self::Sdk => {
+                ExitCause::NotReady(format!("it did not call the SDK's Ready within {after}; {CHECK_SDK}"))
+            }
             Self::After(_) => {
                 ExitCause::NotReady(format!("ready_timeout ({after}) is shorter than the delay in `ready`"))
             }

@@ -294,6 +294,7 @@ pub(crate) fn game(id: &str, arguments: &[&str]) -> StartSpec {
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
         payload: None,
+        has_sdk: false,
         render: Arc::new(move |ports| {
             let put = |argument: &String| {
                 ports.iter().enumerate().fold(argument.clone(), |argument, (n, bound)| {

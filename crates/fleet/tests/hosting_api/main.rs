@@ -58,6 +58,7 @@ fn spec(id: &str, ready_timeout: Duration) -> StartSpec {
         limits: ServerLimits::default(),
         log_bytes_max: 1 << 20,
         payload: Some("{\"map\":\"ü\"}".into()),
+        has_sdk: false,
         render: Arc::new(|_| Ok(Launch { argv: Vec::new(), environment: BTreeMap::new() })),
         labels: BTreeMap::from([("game".to_owned(), "arena".to_owned())]),
     }

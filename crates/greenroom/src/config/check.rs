@@ -179,6 +179,7 @@ fn fleet_settings(game: &GameId, fleet: &Fleet) -> FleetSettings {
         running_max: fleet.running_max,
         // Unset only where no server stands ready, and then nothing is handed over late.
         warm_payload: fleet.warm_payload.unwrap_or(WarmPayload::Ignore),
+        sdk: None,
         version: version(fleet),
         regions: fleet.regions.clone(),
         limits: ServerLimits {

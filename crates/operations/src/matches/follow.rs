@@ -7,7 +7,11 @@ use std::{
 };
 
 use greenroom_directory::{Document, Notice, Watch};
-use greenroom_domain::{lobby::Lobby, matches::Match, server::Server};
+use greenroom_domain::{
+    lobby::Lobby,
+    matches::Match,
+    server::{Allocation, Server},
+};
 use greenroom_protocol::{GameId, MatchId, ServerId, Timestamp, hosting::ServerState};
 
 use super::Matches;
@@ -80,7 +84,7 @@ impl Matches {
         let now = self.deps.clock.now();
         for ((game, id), followed) in running {
             let server_runs =
-                self.deps.servers.living(&followed.server).is_some_and(|server| !server.state.is_final());
+                self.deps.servers.living(&followed.server).is_some_and(|server| is_of(&server, id));
             if server_runs && now < followed.until {
                 continue;
             }
@@ -115,6 +119,12 @@ impl Matches {
             }
         }
     }
+}
+
+/// Whether the server still is the match's: it lives, and has not become free for others.
+fn is_of(server: &Server, id: &MatchId) -> bool {
+    let of_another = |own: &Allocation| own.match_id.as_ref().is_some_and(|own| own != id);
+    !server.state.is_final() && !server.is_warm() && !server.allocation.as_ref().is_some_and(of_another)
 }
 
 fn note(notice: Notice, running: &mut Running) {

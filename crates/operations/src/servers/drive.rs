@@ -14,6 +14,7 @@ use greenroom_directory::{Change, DirectoryError, Expected, Partition, Revision}
 use greenroom_domain::{
     fleet::build_of,
     server::{FactKind, PendingFact, Seen, Server, ServerState, Step},
+    settings::FleetSettings,
 };
 use greenroom_fleet::{ProviderError, StartError};
 use greenroom_protocol::{ServerId, Timestamp};
@@ -251,7 +252,7 @@ impl Servers {
         }
         let secret = self.0.secrets.lock().get(&instance).cloned();
         let Some(secret) = secret.filter(|_| launch::is_current(server, &fleet)) else {
-            return self.renew(server, revision, build_of(&fleet, &server.birth.version)).await;
+            return self.renew(server, revision, &fleet).await;
         };
         let spec =
             launch::spec(server, &fleet, &settings.internal_url, &self.0.greenroom, &secret, &game.slug)?;
@@ -290,12 +291,12 @@ impl Servers {
         &self,
         server: &Server,
         revision: Revision,
-        build: greenroom_protocol::BuildId,
+        fleet: &FleetSettings,
     ) -> Result<Outcome, StepError> {
         let secret = authenticate::new_secret();
-        let mut next = server.clone();
+        let mut next = server.clone().with_sdk(fleet.sdk.as_ref());
         next.token_hash = authenticate::hash(&secret);
-        next.birth.build = build;
+        next.birth.build = build_of(fleet, &server.birth.version);
         Ok(match self.save(server, revision, next).await? {
             Saved::Done => {
                 self.0.secrets.lock().insert(server.instance(), secret);

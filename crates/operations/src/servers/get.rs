@@ -149,6 +149,8 @@ pub(crate) fn reason(reason: StopReason) -> String {
         StopReason::Abandoned => "whoever asked for it went away before it was ready",
         StopReason::HostLost => "its host could not be reached when it was to be given away",
         StopReason::Shutdown => "the development server ends",
+        StopReason::Itself => "it asked for its own end",
+        StopReason::Unhealthy => "its health pings did not come",
     }
     .to_owned()
 }

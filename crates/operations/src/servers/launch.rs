@@ -64,7 +64,9 @@ impl Order<'_> {
             created_at: self.now,
         };
         let secret = authenticate::new_secret();
-        (Server::new(birth, authenticate::hash(&secret), self.allocation.clone()), secret)
+        let sdk = self.game.fleet.as_ref().and_then(|fleet| fleet.sdk.as_ref());
+        let server = Server::new(birth, authenticate::hash(&secret), self.allocation.clone());
+        (server.with_sdk(sdk), secret)
     }
 }
 
@@ -127,6 +129,7 @@ pub(crate) fn spec(
         limits: fleet.limits,
         log_bytes_max: fleet.log_bytes_max,
         payload: payload.map(|allocation| Bytes::from(allocation.payload.clone())),
+        has_sdk: fleet.sdk.is_some(),
         render: render(server, fleet, own_url(fleet, internal_url), greenroom, secret),
         labels: labels(server)?,
     })
@@ -194,6 +197,7 @@ fn render(
     let match_id = server.allocation.as_ref().and_then(|allocation| allocation.match_id.clone());
     let (command, declared) = (fleet.command.clone(), fleet.environment.clone());
     let greenroom = greenroom.to_owned();
+    let has_sdk = fleet.sdk.is_some();
     let token = authenticate::token(server.id(), secret);
     Arc::new(move |bound: &[BoundPort]| {
         let ports = machines::ports(bound);
@@ -231,6 +235,9 @@ fn render(
             environment.insert("GREENROOM_MATCH_ID".to_owned(), match_id.to_string());
         }
         environment.extend(port_variables(&ports));
+        if has_sdk {
+            environment.extend(gameflow_variables(&birth, &ports));
+        }
         Ok(Launch { argv, environment })
     })
 }
@@ -238,11 +245,27 @@ fn render(
 /// `GREENROOM_PORT`, and `GREENROOM_PORT_<NAME>` for each.
 fn port_variables(ports: &[ServerPort]) -> Vec<(String, String)> {
     let first = ports.first().map(|port| ("GREENROOM_PORT".to_owned(), port.bound().to_string()));
-    let named = ports.iter().map(|port| {
-        let name = port.name.to_ascii_uppercase().replace('-', "_");
-        (format!("GREENROOM_PORT_{name}"), port.bound().to_string())
-    });
+    let named =
+        ports.iter().map(|port| (format!("GREENROOM_PORT_{}", upper(&port.name)), port.bound().to_string()));
     first.into_iter().chain(named).collect()
+}
+
+/// What servers read that were written for a host that speaks the SDK with an environment of its own.
+fn gameflow_variables(birth: &Birth, ports: &[ServerPort]) -> Vec<(String, String)> {
+    let mut variables = vec![
+        ("GAMEFLOW_REGION".to_owned(), birth.region.to_string()),
+        ("GAMEFLOW_BUILD_ID".to_owned(), birth.build.to_string()),
+    ];
+    variables
+        .extend(ports.first().map(|port| ("GAMEFLOW_DEFAULT_PORT".to_owned(), port.bound().to_string())));
+    variables.extend(
+        ports.iter().map(|port| (format!("GAMEFLOW_{}_PORT", upper(&port.name)), port.bound().to_string())),
+    );
+    variables
+}
+
+fn upper(name: &str) -> String {
+    name.to_ascii_uppercase().replace('-', "_")
 }
 
 #[cfg(test)]

@@ -195,7 +195,9 @@ impl Servers {
             }
         }
         let ports = machines::ports(&observed.ports);
-        let server = Server::adopted(birth, token_hash, tries, ports, self.0.clock.now());
+        let sdk = self.fleet(&birth.game).and_then(|fleet| fleet.sdk);
+        let server =
+            Server::adopted(birth, token_hash, tries, ports, self.0.clock.now()).with_sdk(sdk.as_ref());
         if let Err(error) = self.adopt(&server).await {
             tracing::warn!(server = %server.id(), %error, "a process without a document could not be taken up; it is tried again");
         }
