@@ -98,6 +98,29 @@ impl FromRequestParts<Api> for Caller {
     }
 }
 
+/// A player of the path's game, or who is no player.
+pub(crate) enum PlayerOrCaller {
+    /// With an access token.
+    Player(PlayerPrincipal),
+    /// With anything else.
+    Caller(Caller),
+}
+
+impl FromRequestParts<Api> for PlayerOrCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        // Access tokens are signed and have three parts; nothing else that is presented has.
+        let is_signed = |token: &str| token.split('.').count() == 3;
+        let is_player = !parts.headers.contains_key(API_KEY) && bearer(&parts.headers).is_some_and(is_signed);
+        if is_player {
+            Ok(Self::Player(Player::from_request_parts(parts, api).await?.0))
+        } else {
+            Ok(Self::Caller(Caller::from_request_parts(parts, api).await?))
+        }
+    }
+}
+
 async fn principal(api: &Api, headers: &HeaderMap) -> ApiResult<Principal> {
     if let Some(key) = headers.get(API_KEY) {
         let key = key.to_str().map_err(|_| ApiError::unauthorized(CALLER_UNKNOWN))?;

@@ -13,6 +13,7 @@ mod list;
 mod lobbies;
 mod manager;
 mod me;
+mod overview;
 mod players;
 mod streams;
 mod system;
@@ -95,12 +96,14 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         .routes(routes!(socket::native)) // /v1/games/{game}/socket
         // lobbies
         .routes(routes!(lobbies::list)) // /v1/games/{game}/lobbies
+        .routes(routes!(lobbies::get)) // /v1/games/{game}/lobbies/{lobby}
         .routes(routes!(lobbies::close)) // /v1/games/{game}/lobbies/{lobby}/close
         // the server browser
         .routes(routes!(browser::list)) // /v1/games/{game}/browser
         // a game's players, for its studio
         .routes(routes!(players::search)) // /v1/games/{game}/players
         .routes(routes!(players::get)) // /v1/games/{game}/players/{player}
+        .routes(routes!(players::sessions)) // /v1/games/{game}/players/{player}/sessions
         .routes(routes!(bans::ban, bans::unban)) // /v1/games/{game}/players/{player}/ban
         .routes(routes!(bans::list)) // /v1/games/{game}/bans
         // game servers
@@ -125,6 +128,7 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         .routes(routes!(admins::add, admins::list)) // /v1/admins
         .routes(routes!(admins::remove)) // /v1/admins/{admin}
         // the installation
+        .routes(routes!(overview::overview)) // /v1/overview
         .routes(routes!(system::home)) // /
         .routes(routes!(system::jwks)) // /.well-known/jwks.json
         .routes(routes!(system::healthz)) // /healthz

@@ -1,11 +1,15 @@
 //! The command line.
 
-use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
+mod play;
+mod reference;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
 use greenroom_protocol::{GameId, KeyId, ServerId, StudioId};
 
-use crate::exit::Exit;
+pub use play::{EventsCommand, LobbiesCommand, Part, PlayersCommand};
+pub use reference::reference;
 
 /// A self-hosted multiplayer game backend in one program.
 ///
@@ -56,6 +60,33 @@ pub enum Command {
         #[command(flatten)]
         arguments: Allocate,
     },
+    /// Lists, shows and closes lobbies
+    Lobbies {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: LobbiesCommand,
+    },
+    /// Lists, finds, shows and bans players
+    Players {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: PlayersCommand,
+    },
+    /// Follows what happens
+    Events {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
     /// Lists the hosts that game servers run on
     Hosts {
         /// Which Greenroom.
@@ -91,6 +122,20 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: AdminsCommand,
+    },
+    /// Prints a script that completes the command line, for a shell
+    ///
+    /// For bash: `greenroom completions bash > ~/.local/share/bash-completion/completions/greenroom`. For zsh a file
+    /// `_greenroom` in a folder of `$fpath`; for fish `~/.config/fish/completions/greenroom.fish`.
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes one of each command into a folder
+    Man {
+        /// The folder to write to, such as /usr/local/share/man/man1; made if it is missing
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
     },
     /// Prints the version
     Version,
@@ -169,6 +214,28 @@ pub struct Server {
     pub json: bool,
 }
 
+/// Whether a list is shown once, or goes on.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Watch {
+    /// Shows it live, until Ctrl-C; with --json one line of JSON for each entry that changes
+    #[arg(long)]
+    pub watch: bool,
+    /// How often it is looked at with --watch
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = interval, requires = "watch")]
+    pub every: Duration,
+}
+
+/// Shortest time between two looks: less only makes work.
+const EVERY_MIN: Duration = Duration::from_millis(100);
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let every = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if every < EVERY_MIN {
+        return Err("it is too short; expected at least 100ms".into());
+    }
+    Ok(every)
+}
+
 /// `servers`
 #[derive(Debug, Subcommand)]
 pub enum ServersCommand {
@@ -186,6 +253,9 @@ pub enum ServersCommand {
         /// Goes on where a list ended: the word that it told
         #[arg(long, value_name = "CURSOR")]
         after: Option<String>,
+        /// Whether it goes on.
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Shows one game server, its states and how it ended
     Show {
@@ -241,7 +311,11 @@ pub struct Allocate {
 #[derive(Debug, Subcommand)]
 pub enum HostsCommand {
     /// Lists the hosts: whether they can be reached, and how many game servers they run
-    Ls,
+    Ls {
+        /// Whether it goes on.
+        #[command(flatten)]
+        watch: Watch,
+    },
 }
 
 /// `builds`
@@ -254,6 +328,9 @@ pub enum BuildsCommand {
         /// Looks them up again first
         #[arg(long)]
         refresh: bool,
+        /// Whether it goes on.
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Pulls a version to all hosts of a game that do not have it, and waits until it is there
     Pull {
@@ -291,10 +368,14 @@ pub enum KeysCommand {
         subscribe: Vec<String>,
         /// Ends by itself after this time, such as 30d
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-        expires_in: Option<std::time::Duration>,
+        expires_in: Option<Duration>,
     },
     /// Lists API keys, without their secrets
-    Ls,
+    Ls {
+        /// Whether it goes on.
+        #[command(flatten)]
+        watch: Watch,
+    },
     /// Revokes an API key at once
     Revoke {
         /// The key's id
@@ -317,43 +398,14 @@ pub enum AdminsCommand {
         password_stdin: bool,
     },
     /// Lists administrators
-    Ls,
+    Ls {
+        /// Whether it goes on.
+        #[command(flatten)]
+        watch: Watch,
+    },
     /// Removes an administrator and signs it out everywhere
     Rm {
         /// Its name or its id
         name: String,
     },
-}
-
-/// The reference page of the command line, in Markdown.
-pub fn reference() -> String {
-    let mut out = String::from(
-        "# Command line\n\n\
-         <!-- Made of the commands' declarations in the code. `cargo xtask golden` writes it anew. -->\n\n\
-         Results are on standard output, errors and logs on standard error; colours only on a terminal.\n\n\
-         | exit code | meaning |\n| --- | --- |\n| 0 | done |\n",
-    );
-    for (exit, meaning) in Exit::ALL {
-        let _ = writeln!(out, "| {} | {meaning} |", *exit as u8);
-    }
-    let mut root = Arguments::command().disable_help_subcommand(true).term_width(100).max_term_width(100);
-    root.build();
-    reference_of(&mut out, &mut root, "");
-    out
-}
-
-fn reference_of(out: &mut String, command: &mut clap::Command, above: &str) {
-    let name = if above.is_empty() {
-        command.get_name().to_owned()
-    } else {
-        format!("{above} {}", command.get_name())
-    };
-    let help = command.clone().render_long_help().to_string();
-    let help: Vec<_> = help.lines().map(str::trim_end).collect();
-    let _ = write!(out, "\n## `{name}`\n\n```text\n{}\n```\n", help.join("\n").trim_end());
-    for below in
-        command.get_subcommands_mut().filter(|below| !below.is_hide_set() && below.get_name() != "help")
-    {
-        reference_of(out, below, &name);
-    }
 }

@@ -7,12 +7,15 @@ pub mod data_dir;
 pub mod dev;
 pub mod exit;
 mod http;
+mod listing;
 mod log;
 mod notify;
 mod output;
 mod outside;
+mod screen;
 pub mod server;
 mod shutdown;
+mod sse;
 
 use std::process::ExitCode;
 
@@ -40,10 +43,18 @@ pub fn main() -> ExitCode {
         Command::Allocate { server, arguments } => {
             single_threaded(commands::allocate::run(server, arguments))
         }
+        Command::Lobbies { server, command } => single_threaded(commands::lobbies::run(server, command)),
+        Command::Players { server, command } => single_threaded(commands::players::run(server, command)),
+        Command::Events { server, command } => single_threaded(commands::events::run(server, command)),
         Command::Hosts { server, command } => single_threaded(commands::hosts::run(server, command)),
         Command::Keys { server, command } => single_threaded(commands::keys::run(server, command)),
         Command::Admins { server, command } => single_threaded(commands::admins::run(server, command)),
         Command::Builds { server, command } => single_threaded(commands::builds::run(server, command)),
+        Command::Completions { shell } => {
+            commands::manual::completions(shell);
+            Ok(())
+        }
+        Command::Man { out } => commands::manual::pages(out.as_deref()),
         Command::Version => {
             output::line(env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -3,7 +3,10 @@
 
 use std::{
     io::{self, Write as _},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use comfy_table::{Table, presets::NOTHING};
@@ -12,6 +15,8 @@ use serde::Serialize;
 
 /// Why standard output could not be written, the first time.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+/// Whether its reader went away.
+static READER_GONE: AtomicBool = AtomicBool::new(false);
 
 /// Writes one line. A reader that went away (`| head`) is no error; for any other see [`unwritten`].
 pub(crate) fn line(text: &str) {
@@ -21,11 +26,18 @@ pub(crate) fn line(text: &str) {
 /// Takes in how writing to standard output went; whether there is anybody to write for.
 pub(crate) fn wrote(outcome: io::Result<()>) -> bool {
     let Err(error) = outcome else { return true };
-    if error.kind() != io::ErrorKind::BrokenPipe {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        READER_GONE.store(true, Ordering::Relaxed);
+    } else {
         // Only the first is told: the others are for the same reason.
         let _ = UNWRITTEN.set(error);
     }
     false
+}
+
+/// Whether whoever read standard output has gone away: what goes on for ever ends then.
+pub(crate) fn has_no_reader() -> bool {
+    READER_GONE.load(Ordering::Relaxed) || UNWRITTEN.get().is_some()
 }
 
 /// Why not everything that was to be on standard output is there, such as a full disk.
@@ -41,6 +53,16 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// Writes a table for people.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
+    for row in table_lines(header, rows) {
+        line(&row);
+    }
+}
+
+/// The lines of a table for people.
+pub(crate) fn table_lines<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> Vec<String> {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(header);
     for row in rows {
@@ -49,9 +71,7 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    for row in table.lines() {
-        line(row.trim_end());
-    }
+    table.lines().map(|row| row.trim_end().to_owned()).collect()
 }
 
 /// Writes names and values below each other.

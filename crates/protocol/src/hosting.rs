@@ -355,6 +355,13 @@ pub struct HostView {
     pub servers_max: Option<u32>,
     /// The address that players reach its servers at.
     pub address: String,
+    /// What its game servers used of its processors when they were last looked at, in thousandths of a core;
+    /// missing if no server there was looked at yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_millicores: Option<u64>,
+    /// The memory that its game servers held then, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
 }
 
 /// Whether a host can be asked.

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod keys;
 pub mod lobby;
 pub mod manager;
+pub mod overview;
 pub mod players;
 pub mod ticket;
 pub mod time;

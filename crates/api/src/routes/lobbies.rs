@@ -5,7 +5,7 @@ use greenroom_protocol::{GameId, LobbyId, auth::ContractError, lobby::LobbyView}
 
 use crate::{
     api::Api,
-    credentials::{Caller, Player},
+    credentials::{Caller, Player, PlayerOrCaller},
     error::ApiResult,
     extract::{Game, Path},
 };
@@ -23,15 +23,44 @@ pub(crate) async fn contract_list(
     Ok(Json(api.node.lobbies.list_public(&player.game).await?))
 }
 
-/// The public lobbies of a game
+/// The lobbies of a game
+///
+/// A player sees the public ones, the game's studio sees all.
 #[utoipa::path(
     get, path = "/v1/games/{game}/lobbies", tag = "lobbies",
     params(("game" = String, Path, description = "The game")),
     responses((status = 200, body = Vec<LobbyView>)),
-    security(("player" = [])),
+    security(("player" = []), ("key" = []), ("admin" = [])),
 )]
-pub(crate) async fn list(State(api): State<Api>, Player(player): Player) -> ApiResult<Json<Vec<LobbyView>>> {
-    Ok(Json(api.node.lobbies.list_public(&player.game).await?))
+pub(crate) async fn list(
+    State(api): State<Api>,
+    asker: PlayerOrCaller,
+    game: Game,
+) -> ApiResult<Json<Vec<LobbyView>>> {
+    match asker {
+        PlayerOrCaller::Player(player) => Ok(Json(api.node.lobbies.list_public(&player.game).await?)),
+        PlayerOrCaller::Caller(caller) => {
+            caller.must_administer(&game.settings()?.studio)?;
+            Ok(Json(api.node.lobbies.list(game.id()).await?))
+        }
+    }
+}
+
+/// A lobby of a game
+#[utoipa::path(
+    get, path = "/v1/games/{game}/lobbies/{lobby}", tag = "lobbies",
+    params(("game" = String, Path, description = "The game"), ("lobby" = String, Path, description = "The lobby")),
+    responses((status = 200, body = LobbyView), (status = 404, description = "There is no such lobby")),
+    security(("key" = []), ("admin" = [])),
+)]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    game: Game,
+    Path((_, lobby)): Path<(GameId, LobbyId)>,
+) -> ApiResult<Json<LobbyView>> {
+    caller.must_administer(&game.settings()?.studio)?;
+    Ok(Json(api.node.lobbies.get(game.id(), &lobby).await?))
 }
 
 /// Close a lobby

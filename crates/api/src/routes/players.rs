@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use greenroom_protocol::{
     GameId, PlayerId, Timestamp,
-    auth::{BanView, DiscordUser},
+    auth::{BanView, DiscordUser, SessionList},
     players::{PlayerPage, PlayerView},
 };
 use serde::Deserialize;
@@ -70,6 +70,25 @@ pub(crate) async fn get(
     caller.must_administer(&game.settings()?.studio)?;
     let player = api.node.players.of_game(game.id(), &player).await?;
     Ok(Json(view(player, api.node.clock.now())))
+}
+
+/// The sign-ins of a player
+///
+/// `current` is false for all: it is not the player that asks.
+#[utoipa::path(
+    get, path = "/v1/games/{game}/players/{player}/sessions", tag = "players",
+    params(("game" = String, Path, description = "The game"), ("player" = String, Path, description = "The player")),
+    responses((status = 200, body = SessionList), (status = 404, description = "The game has no such player")),
+    security(("key" = []), ("admin" = [])),
+)]
+pub(crate) async fn sessions(
+    State(api): State<Api>,
+    caller: Caller,
+    game: Game,
+    Path((_, player)): Path<(GameId, PlayerId)>,
+) -> ApiResult<Json<SessionList>> {
+    caller.must_administer(&game.settings()?.studio)?;
+    Ok(Json(api.node.players.sessions_of(game.id(), &player).await?))
 }
 
 fn view(player: greenroom_storage::Player, now: Timestamp) -> PlayerView {

@@ -15,6 +15,7 @@ mod limits;
 mod list;
 mod lobby;
 mod manager;
+mod overview;
 mod players;
 mod routes;
 mod serving;

@@ -179,6 +179,10 @@ async fn the_studio_finds_its_players() {
     let one = |path: String| world.get(&path).header("x-api-key", &key);
     assert_eq!(read(one(format!("/v1/games/skirmish/players/{ada}"))).await.1["username"], "Ada");
     problem(one(format!("/v1/games/chess/players/{ada}")), 404, "not_found").await;
+    let (_, sessions) = read(one(format!("/v1/games/skirmish/players/{ada}/sessions"))).await;
+    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 1);
+    assert_eq!(sessions["sessions"][0]["current"], false, "it is not the player that asks");
+    problem(one(format!("/v1/games/chess/players/{ada}/sessions")), 404, "not_found").await;
     problem(one("/v1/games/skirmish/players/no%20id".into()), 404, "not_found").await;
     world.end().await;
 }

@@ -18,6 +18,8 @@ enum Who {
     HostOrSelf,
     /// A key with every right of its studio, an administrator.
     Studio,
+    /// The same, or a player.
+    PlayerOrStudio,
     /// An administrator.
     Admin,
     /// A key with the permission for the subject, an administrator, a game server for its own.
@@ -52,10 +54,12 @@ const CASES: &[(&str, &str, Who)] = &[
     ("GET", "/v1/players/me", Who::Player),
     ("GET", "/v1/players/me/matches", Who::Player),
     ("GET", "/v1/players/me/matches/{match}", Who::Player),
-    ("GET", "/v1/games/{game}/lobbies", Who::Player),
+    ("GET", "/v1/games/{game}/lobbies", Who::PlayerOrStudio),
+    ("GET", "/v1/games/{game}/lobbies/{lobby}", Who::Studio),
     ("POST", "/v1/games/{game}/lobbies/{lobby}/close", Who::Studio),
     ("GET", "/v1/games/{game}/players", Who::Studio),
     ("GET", "/v1/games/{game}/players/{player}", Who::Studio),
+    ("GET", "/v1/games/{game}/players/{player}/sessions", Who::Studio),
     ("POST", "/v1/games/{game}/players/{player}/ban", Who::Studio),
     ("DELETE", "/v1/games/{game}/players/{player}/ban", Who::Studio),
     ("GET", "/v1/games/{game}/bans", Who::Studio),
@@ -73,6 +77,7 @@ const CASES: &[(&str, &str, Who)] = &[
     ("DELETE", "/v1/servers/{server}", Who::Host),
     ("GET", "/v1/servers/{server}/logs", Who::Host),
     ("GET", "/v1/hosts", Who::Admin),
+    ("GET", "/v1/overview", Who::Admin),
     ("POST", "/v1/events", Who::Publisher),
     ("GET", "/v1/events", Who::Subscriber),
     ("GET", "/v1/events/stream", Who::Subscriber),
@@ -182,10 +187,14 @@ async fn who_may_not_is_refused() {
             assert_eq!(status(ask(method, path).bearer_auth(world.admin())).await, 401, "{name} as admin");
             continue;
         }
-        assert_eq!(status(ask(method, path).bearer_auth(&player)).await, 401, "{name} as a player");
+        let as_player = if who == Who::PlayerOrStudio { 200 } else { 401 };
+        assert_eq!(status(ask(method, path).bearer_auth(&player)).await, as_player, "{name} as a player");
         let powerless_found = status(ask(method, path).header("x-api-key", &powerless)).await;
         assert_eq!(powerless_found, 403, "{name} with a key that permits nothing");
-        if path.contains("{game}") || path.starts_with("/v1/admins") || path == "/v1/hosts" {
+        if path.contains("{game}")
+            || path.starts_with("/v1/admins")
+            || ["/v1/hosts", "/v1/overview"].contains(&path)
+        {
             for key in [&rival, &of_one_game] {
                 assert_eq!(
                     status(ask(method, path).header("x-api-key", key)).await,
@@ -194,7 +203,7 @@ async fn who_may_not_is_refused() {
                 );
             }
         }
-        if matches!(who, Who::Studio | Who::Admin | Who::Subscriber | Who::Publisher) {
+        if matches!(who, Who::Studio | Who::PlayerOrStudio | Who::Admin | Who::Subscriber | Who::Publisher) {
             assert_eq!(
                 status(ask(method, path).bearer_auth(&hosting)).await,
                 403,

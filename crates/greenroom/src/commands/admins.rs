@@ -15,6 +15,7 @@ use crate::{
     cli::{AdminsCommand, Server},
     exit::{Exit, Failed},
     http::Greenroom,
+    listing::{self, Listed},
     output,
 };
 
@@ -27,16 +28,16 @@ pub(crate) async fn run(server: Server, command: AdminsCommand) -> anyhow::Resul
         AdminsCommand::Add { name, role, password_stdin } => {
             add(&greenroom, server.json, name, &role, password_stdin).await
         }
-        AdminsCommand::Ls => {
-            let admins = all(&greenroom).await?;
-            if server.json {
-                return output::json(&AdminList { admins, next: None });
-            }
-            let rows = admins.into_iter().map(|admin| {
-                [admin.id.to_string(), admin.name, word(admin.role).to_owned(), shown(admin.created_at)]
-            });
-            output::table(["ID", "NAME", "ROLE", "SINCE (UTC)"], rows);
-            Ok(())
+        AdminsCommand::Ls { watch } => {
+            listing::show(server.json, watch, async || {
+                let answer = AdminList { admins: all(&greenroom).await?, next: None };
+                let rows = answer.admins.iter().cloned().map(|admin| {
+                    [admin.id.to_string(), admin.name, word(admin.role).to_owned(), shown(admin.created_at)]
+                });
+                let lines = output::table_lines(["ID", "NAME", "ROLE", "SINCE (UTC)"], rows);
+                Listed::new(&answer, Some("admins"), "id", lines)
+            })
+            .await
         }
         AdminsCommand::Rm { name } => {
             let admins = all(&greenroom).await?;

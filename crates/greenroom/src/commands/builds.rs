@@ -9,7 +9,7 @@ use greenroom_protocol::{
     GameId, HostId,
     builds::{BuildHost, BuildList, BuildView, PullState, PullView},
 };
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, Url};
 
 use self::bars::Bars;
 use super::{or_dash, shown};
@@ -17,59 +17,59 @@ use crate::{
     cli::{BuildsCommand, Server},
     exit::{Exit, Failed},
     http::Greenroom,
+    listing::{self, Listed},
     output,
+    sse::Events,
 };
-
-/// Longest state of a stream that is read, in bytes.
-const STATE_BYTES_MAX: usize = 16 << 20;
 
 pub(crate) async fn run(server: Server, command: BuildsCommand) -> anyhow::Result<()> {
     let greenroom = Greenroom::new(&server)?;
     match command {
-        BuildsCommand::Ls { game, refresh } => {
+        BuildsCommand::Ls { game, refresh, watch } => {
             let path = format!("/v1/games/{}/builds", greenroom.game(game)?);
-            let request = if refresh {
-                greenroom.request(Method::POST, &format!("{path}/refresh"))
-            } else {
-                greenroom.request(Method::GET, &path)
-            };
-            let list: BuildList = greenroom.json(request).await?;
-            if server.json {
-                return output::json(&list);
-            }
-            table(&list);
-            Ok(())
+            // Looked up again once: who watches sees what Greenroom finds by itself.
+            let mut refresh = refresh;
+            listing::show(server.json, watch, async || {
+                let request = if std::mem::take(&mut refresh) {
+                    greenroom.request(Method::POST, &format!("{path}/refresh"))
+                } else {
+                    greenroom.request(Method::GET, &path)
+                };
+                table(&greenroom.json(request).await?)
+            })
+            .await
         }
         BuildsCommand::Pull { game, version } => pull(&greenroom, &game, &version, server.json).await,
     }
 }
 
-fn table(list: &BuildList) {
+fn table(list: &BuildList) -> anyhow::Result<Listed> {
     let rows = list.builds.iter().map(|build| {
         let supported = if build.supported { "yes" } else { "no" };
         [build.version.clone(), build.tag.clone(), supported.to_owned(), hosts(build)]
     });
-    output::table(["VERSION", "TAG", "SUPPORTED", "HOSTS"], rows);
-    let listed = u32::try_from(list.builds.len()).unwrap_or(u32::MAX);
-    if list.total > listed {
-        output::line(&format!("and {} older ones", list.total - listed));
+    let mut lines = output::table_lines(["VERSION", "TAG", "SUPPORTED", "HOSTS"], rows);
+    let shown_count = u32::try_from(list.builds.len()).unwrap_or(u32::MAX);
+    if list.total > shown_count {
+        lines.push(format!("and {} older ones", list.total - shown_count));
     }
+    let mut listed = Listed::new(list, Some("builds"), "tag", lines)?;
     if let Some(problem) = &list.problem {
         let known = match list.looked_up_at {
             Some(at) => format!("; this is as of {} UTC", shown(at)),
             None => String::new(),
         };
-        output::warning(&format!(
-            "the versions could not be looked up: {}{known}",
-            output::printable(problem)
-        ));
+        listed
+            .warnings
+            .push(format!("the versions could not be looked up: {}{known}", output::printable(problem)));
     } else if list.image.is_none() {
-        output::note("its game servers are processes; their version is the configuration's");
+        listed.notes.push("its game servers are processes; their version is the configuration's".into());
     } else if list.builds.is_empty() {
-        output::note(
-            "no version is known: a version is a tag of the image that is a semantic version, such as 1.2.3",
-        );
+        let sentence =
+            "no version is known: a version is a tag of the image that is a semantic version, such as 1.2.3";
+        listed.notes.push(sentence.into());
     }
+    Ok(listed)
 }
 
 fn hosts(build: &BuildView) -> String {
@@ -122,7 +122,7 @@ async fn pull(greenroom: &Greenroom, game: &GameId, version: &str, json: bool) -
     ]);
     let mut list: BuildList = greenroom.json(greenroom.request(Method::POST, url.path())).await?;
     let path = format!("/v1/games/{game}/builds/stream");
-    let mut states = States::new(greenroom.send(greenroom.request(Method::GET, &path)).await?);
+    let mut states = Events::new(greenroom.send(greenroom.request(Method::GET, &path)).await?);
     let mut bars = Bars::new();
     loop {
         let build = list.builds.iter().find(|build| build.version == version || build.tag == version);
@@ -131,7 +131,7 @@ async fn pull(greenroom: &Greenroom, game: &GameId, version: &str, json: bool) -
         })?;
         bars.show(&build.hosts);
         match outcome(build) {
-            Outcome::Running => list = states.next().await?,
+            Outcome::Running => list = next_state(&mut states).await?,
             Outcome::Done => {
                 bars.finish();
                 if json {
@@ -167,38 +167,11 @@ fn all_hosts(build: &BuildView) -> String {
     build.hosts.iter().map(|on_host| on_host.host.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// The states of a stream of server-sent events.
-struct States {
-    response: Response,
-    unread: Vec<u8>,
-}
-
-impl States {
-    fn new(response: Response) -> Self {
-        Self { response, unread: Vec::new() }
-    }
-
-    async fn next(&mut self) -> anyhow::Result<BuildList> {
-        loop {
-            while let Some(end) = self.unread.windows(2).position(|pair| pair == b"\n\n") {
-                let event: Vec<u8> = self.unread.drain(..end + 2).collect();
-                if let Some(data) = data_of(&event) {
-                    return serde_json::from_slice(data).context(
-                        "the stream is not what this version of the command reads; do the versions match?",
-                    );
-                }
-            }
-            let chunk = self.response.chunk().await.unwrap_or_default();
-            let broke_off = || Failed::with(Exit::Unreachable, "the connection broke off; the pull goes on");
-            self.unread.extend_from_slice(&chunk.ok_or_else(broke_off)?);
-            anyhow::ensure!(self.unread.len() <= STATE_BYTES_MAX, "the stream's states are too long");
-        }
-    }
-}
-
-/// The data of an event; none of a comment. Ours are of one line.
-fn data_of(event: &[u8]) -> Option<&[u8]> {
-    event.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"data:"))
+async fn next_state(states: &mut Events) -> anyhow::Result<BuildList> {
+    let broke_off = || Failed::with(Exit::Unreachable, "the connection broke off; the pull goes on");
+    let event = states.next().await?.ok_or_else(broke_off)?;
+    serde_json::from_slice(&event.data)
+        .context("the stream is not what this version of the command reads; do the versions match?")
 }
 
 #[cfg(test)]
@@ -241,12 +214,5 @@ mod tests {
     fn a_version_tells_how_far_it_is() {
         let build = build(vec![on_host("a", Some(true), None), on_host("b", None, Some(PullState::Pulling))]);
         assert_eq!(hosts(&build), "a has it, b pulls 25 %");
-    }
-
-    #[test]
-    fn the_data_of_an_event_is_its_line() {
-        assert_eq!(data_of(b"data: {}\n\n"), Some(&b" {}"[..]));
-        assert_eq!(data_of(b": keep-alive\n\n"), None);
-        assert_eq!(data_of(b"event: x\ndata:1\n\n"), Some(&b"1"[..]));
     }
 }

@@ -2,32 +2,35 @@
 
 use greenroom_protocol::hosting::{HostList, HostState, HostView};
 use reqwest::Method;
+use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::{or_dash, shown};
+use super::{cores, or_dash, shown, size};
 use crate::{
     cli::{HostsCommand, Server},
     http::Greenroom,
+    listing::{self, Listed},
     output,
 };
+
+const HEADS: [&str; 10] =
+    ["ID", "PROVIDER", "REGION", "STATE", "SINCE (UTC)", "SERVERS", "CPU", "MEMORY", "ADDRESS", "ENGINE"];
 
 pub(crate) async fn run(server: Server, command: HostsCommand) -> anyhow::Result<()> {
     let greenroom = Greenroom::new(&server)?;
     match command {
-        HostsCommand::Ls => {
-            let answer: Value = greenroom.json(greenroom.request(Method::GET, "/v1/hosts")).await?;
-            if server.json {
-                return output::json(&answer);
-            }
-            let HostList { hosts } = serde_json::from_value(answer)?;
-            let lost: Vec<_> = hosts.iter().filter_map(lost).collect();
-            let rows = hosts.into_iter().map(row);
-            let heads = ["ID", "PROVIDER", "REGION", "STATE", "SINCE (UTC)", "SERVERS", "ADDRESS", "ENGINE"];
-            output::table(heads, rows);
-            for sentence in lost {
-                output::line(&format!("\n{}", output::printable(&sentence)));
-            }
-            Ok(())
+        HostsCommand::Ls { watch } => {
+            listing::show(server.json, watch, async || {
+                let answer: Value = greenroom.json(greenroom.request(Method::GET, "/v1/hosts")).await?;
+                let HostList { hosts } = HostList::deserialize(&answer)?;
+                let lost: Vec<_> = hosts.iter().filter_map(lost).collect();
+                let mut lines = output::table_lines(HEADS, hosts.into_iter().map(row));
+                for sentence in lost {
+                    lines.extend([String::new(), output::printable(&sentence)]);
+                }
+                Listed::new(&answer, Some("hosts"), "id", lines)
+            })
+            .await
         }
     }
 }
@@ -38,7 +41,7 @@ fn lost(host: &HostView) -> Option<String> {
     Some(format!("{} is lost: {reason}", host.id))
 }
 
-fn row(host: HostView) -> [String; 8] {
+fn row(host: HostView) -> [String; 10] {
     let servers = match host.servers_max {
         Some(most) => format!("{}/{most}", host.servers),
         None => host.servers.to_string(),
@@ -46,5 +49,7 @@ fn row(host: HostView) -> [String; 8] {
     let region = host.region.map_or_else(|| "all".to_owned(), |region| region.to_string());
     let id = host.id.to_string();
     let state = host.state.as_str().to_owned();
-    [id, host.provider, region, state, shown(host.since), servers, host.address, or_dash(host.engine_version)]
+    let (cpu, memory) = (or_dash(host.cpu_millicores.map(cores)), or_dash(host.memory_bytes.map(size)));
+    let (since, engine) = (shown(host.since), or_dash(host.engine_version));
+    [id, host.provider, region, state, since, servers, cpu, memory, host.address, engine]
 }

@@ -1,18 +1,14 @@
 //! `keys create | ls | revoke`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use greenroom_protocol::{
-    Timestamp,
-    keys::{CreateKey, KeyList, KeyView, NewKey},
-};
+use greenroom_protocol::keys::{CreateKey, KeyList, KeyView, NewKey};
 use reqwest::Method;
 
-use super::{or_dash, shown};
+use super::{from_now, or_dash, shown};
 use crate::{
     cli::{KeysCommand, Server},
     exit::{Exit, Failed},
     http::Greenroom,
+    listing::{self, Listed},
     output,
 };
 
@@ -36,14 +32,14 @@ pub(crate) async fn run(server: Server, command: KeysCommand) -> anyhow::Result<
             output::note("This is the only time that it is shown.");
             Ok(())
         }
-        KeysCommand::Ls => {
-            let answer: KeyList = greenroom.json(greenroom.request(Method::GET, "/v1/keys")).await?;
-            if server.json {
-                return output::json(&answer);
-            }
-            let rows = answer.keys.into_iter().map(row);
-            output::table(["ID", "NAME", "STUDIO", "GAME", "MAY", "STATE", "LAST USED (UTC)"], rows);
-            Ok(())
+        KeysCommand::Ls { watch } => {
+            listing::show(server.json, watch, async || {
+                let answer: KeyList = greenroom.json(greenroom.request(Method::GET, "/v1/keys")).await?;
+                let rows = answer.keys.iter().cloned().map(row);
+                let heads = ["ID", "NAME", "STUDIO", "GAME", "MAY", "STATE", "LAST USED (UTC)"];
+                Listed::new(&answer, Some("keys"), "id", output::table_lines(heads, rows))
+            })
+            .await
         }
         KeysCommand::Revoke { id } => {
             greenroom.send(greenroom.request(Method::DELETE, &format!("/v1/keys/{id}"))).await?;
@@ -74,9 +70,4 @@ fn row(key: KeyView) -> [String; 7] {
         state,
         or_dash(key.last_used_at.map(shown)),
     ]
-}
-
-fn from_now(duration: Duration) -> Timestamp {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX)).after(duration)
 }

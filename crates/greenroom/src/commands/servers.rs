@@ -12,30 +12,28 @@ use super::{or_dash, shown};
 use crate::{
     cli::{Server, ServersCommand},
     http::Greenroom,
+    listing::{self, Listed},
     output,
 };
 
 pub(crate) async fn run(server: Server, command: ServersCommand) -> anyhow::Result<()> {
     let greenroom = Greenroom::new(&server)?;
     match command {
-        ServersCommand::Ls { game, state, limit, after } => {
+        ServersCommand::Ls { game, state, limit, after, watch } => {
             let path = format!("/v1/games/{}/servers", greenroom.game(game)?);
-            let mut request = greenroom.request(Method::GET, &path).query(&[("limit", limit)]);
-            if let Some(state) = state {
-                request = request.query(&[("state", state)]);
-            }
-            if let Some(after) = after {
-                request = request.query(&[("cursor", after)]);
-            }
-            let list: ServerList = greenroom.json(request).await?;
-            if server.json {
-                return output::json(&list);
-            }
-            table(&list);
-            if let Some(next) = &list.next {
-                output::line(&format!("\nThere are more: go on with --after {next}"));
-            }
-            Ok(())
+            listing::show(server.json, watch, async || {
+                let mut request = greenroom.request(Method::GET, &path).query(&[("limit", limit)]);
+                if let Some(state) = &state {
+                    request = request.query(&[("state", state)]);
+                }
+                if let Some(after) = &after {
+                    request = request.query(&[("cursor", after)]);
+                }
+                let list: ServerList = greenroom.json(request).await?;
+                let listed = Listed::new(&list, Some("servers"), "id", table(&list))?;
+                Ok(listed.with_next(list.next.as_deref()))
+            })
+            .await
         }
         ServersCommand::Show { id } => {
             let request = greenroom.request(Method::GET, &format!("/v1/servers/{id}"));
@@ -58,7 +56,7 @@ pub(crate) async fn run(server: Server, command: ServersCommand) -> anyhow::Resu
     }
 }
 
-fn table(list: &ServerList) {
+fn table(list: &ServerList) -> Vec<String> {
     let rows = list.servers.iter().map(|server| {
         [
             server.id.to_string(),
@@ -69,7 +67,7 @@ fn table(list: &ServerList) {
             shown(server.created_at),
         ]
     });
-    output::table(["ID", "STATE", "NAME", "ADDRESS", "REGION", "CREATED (UTC)"], rows);
+    output::table_lines(["ID", "STATE", "NAME", "ADDRESS", "REGION", "CREATED (UTC)"], rows)
 }
 
 fn show(server: &ServerView) {

@@ -1,6 +1,9 @@
 //! The sign-ins of a player, and ending them.
 
-use greenroom_protocol::auth::{SessionList, SessionView};
+use greenroom_protocol::{
+    GameId, PlayerId, SessionId,
+    auth::{SessionList, SessionView},
+};
 
 use super::{Players, SessionsEnded};
 use crate::{failure::Failure, principal::PlayerPrincipal};
@@ -11,11 +14,25 @@ const SESSIONS_LISTED_MAX: u32 = 100;
 impl Players {
     /// The player's sessions that have not ended, newest first.
     pub async fn sessions(&self, player: &PlayerPrincipal) -> Result<SessionList, Failure> {
+        self.live_sessions(&player.id, Some(&player.session)).await
+    }
+
+    /// The sessions of a player of `game` that have not ended, newest first, for its studio.
+    pub async fn sessions_of(&self, game: &GameId, player: &PlayerId) -> Result<SessionList, Failure> {
+        let player = self.of_game(game, player).await?;
+        self.live_sessions(&player.id, None).await
+    }
+
+    async fn live_sessions(
+        &self,
+        player: &PlayerId,
+        current: Option<&SessionId>,
+    ) -> Result<SessionList, Failure> {
         let now = self.clock.now();
         let page = self
             .storage
             .sessions()
-            .list(&player.id, None, SESSIONS_LISTED_MAX)
+            .list(player, None, SESSIONS_LISTED_MAX)
             .await
             .map_err(Failure::storage)?;
         let sessions = page
@@ -23,7 +40,7 @@ impl Players {
             .into_iter()
             .filter(|session| session.is_live(now))
             .map(|session| SessionView {
-                current: session.id == player.session,
+                current: Some(&session.id) == current,
                 id: session.id,
                 created_at: session.created_at,
                 expires_at: session.expires_at,

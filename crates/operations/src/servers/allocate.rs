@@ -1,6 +1,9 @@
 //! A game server for somebody: a warm one, or a new one.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use greenroom_directory::{DirectoryError, Expected};
 use greenroom_domain::{
@@ -121,7 +124,10 @@ impl Servers {
         let result = answered.await.unwrap_or(Err(AllocateError::Closing));
         let outcome = match &result {
             Ok(allocated) if allocated.is_repeat => "repeat",
-            Ok(_) => "ok",
+            Ok(_) => {
+                self.0.handed_out.fetch_add(1, Ordering::Relaxed);
+                "ok"
+            }
             Err(error) => error.code().as_str(),
         };
         let labels = [("game", game.to_string()), ("outcome", outcome.to_owned())];

@@ -10,7 +10,7 @@ use greenroom_protocol::{
 };
 use tokio::sync::watch;
 
-use super::Servers;
+use super::{Servers, usage::HostUsage};
 
 impl Servers {
     /// A counter that changes whenever a host goes or comes back.
@@ -22,11 +22,21 @@ impl Servers {
     pub fn hosts(&self) -> Vec<HostView> {
         let settings = self.0.settings.borrow().clone();
         let counts = self.0.view.counts_of_hosts();
-        self.0.machines.hosts().into_iter().map(|host| shown(host, &settings, &counts)).collect()
+        let used = self.usage_of_hosts();
+        let shown = |host: HostStatus| {
+            let used = used.get(&host.id).copied();
+            shown(host, &settings, &counts, used)
+        };
+        self.0.machines.hosts().into_iter().map(shown).collect()
     }
 }
 
-fn shown(host: HostStatus, settings: &Settings, counts: &HashMap<HostId, u32>) -> HostView {
+fn shown(
+    host: HostStatus,
+    settings: &Settings,
+    counts: &HashMap<HostId, u32>,
+    used: Option<HostUsage>,
+) -> HostView {
     let set = settings.hosts.get(&host.id);
     let (state, reason) = match host.state {
         Seen::Up => (HostState::Up, None),
@@ -43,6 +53,8 @@ fn shown(host: HostStatus, settings: &Settings, counts: &HashMap<HostId, u32>) -
         engine_version: host.engine_version,
         servers_max: set.map(|set| set.servers_max).filter(|max| *max < u32::MAX),
         address: address.unwrap_or_else(|| settings.public_address.clone()),
+        cpu_millicores: used.map(|used| used.cpu_millicores),
+        memory_bytes: used.map(|used| used.memory_bytes),
         id: host.id,
     }
 }

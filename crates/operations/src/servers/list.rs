@@ -1,6 +1,9 @@
 //! Many servers: those that live, those that have ended, and how many there are.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use greenroom_domain::server::{Server, ServerState};
 use greenroom_protocol::{GameId, hosting::ServerView};
@@ -27,6 +30,11 @@ impl Servers {
         self.snapshot(game).iter().map(|server| self.shown(server)).collect()
     }
 
+    /// The newest `most` of all games.
+    pub fn newest(&self, most: usize) -> Vec<ServerView> {
+        self.snapshot(None).iter().take(most).map(|server| self.shown(server)).collect()
+    }
+
     /// The same as documents, for who watches them.
     pub fn snapshot(&self, game: Option<&GameId>) -> Vec<Arc<Server>> {
         let mut servers = self.0.view.list(game);
@@ -49,6 +57,11 @@ impl Servers {
         // One whose end is being written down stands in both lists for a moment.
         let ended = page.items.iter().filter(|row| self.0.view.get(&row.id).is_none());
         Ok(EndedPage { servers: ended.map(view_of_record).collect(), next: page.next })
+    }
+
+    /// How many servers this node has handed out since its start.
+    pub fn handed_out(&self) -> u64 {
+        self.0.handed_out.load(Ordering::Relaxed)
     }
 
     /// How many servers there are, by game and state.

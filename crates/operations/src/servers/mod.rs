@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -123,6 +123,8 @@ struct Shared {
     image_waits: Mutex<HashMap<ServerId, pull::ImageWait>>,
     /// All are being stopped: nothing new is begun.
     is_draining: AtomicBool,
+    /// Counts allocations that gave a server.
+    handed_out: AtomicU64,
 }
 
 /// Why the servers could not be taken up.
@@ -193,6 +195,7 @@ impl ServersDeps {
             secrets: Mutex::default(),
             image_waits: Mutex::default(),
             is_draining: AtomicBool::new(false),
+            handed_out: AtomicU64::new(0),
         }
     }
 }

@@ -43,6 +43,15 @@ pub struct UsageSample {
     pub memory_bytes: u64,
 }
 
+/// What the servers of one host used, together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HostUsage {
+    /// Thousandths of a core.
+    pub(crate) cpu_millicores: u64,
+    /// Resident memory.
+    pub(crate) memory_bytes: u64,
+}
+
 /// The samples of all servers that run.
 pub(crate) struct Usages {
     rings: Mutex<HashMap<ServerId, Ring>>,
@@ -73,6 +82,21 @@ impl Servers {
         }
         let rings = self.0.usages.rings.lock();
         rings.get(id).map(|ring| ring.samples.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// What the servers of each host used when they were last looked at, together. A host without any that was
+    /// looked at is left out.
+    pub(crate) fn usage_of_hosts(&self) -> HashMap<HostId, HostUsage> {
+        let servers = self.0.view.list(None);
+        let rings = self.0.usages.rings.lock();
+        let mut used = HashMap::<HostId, HostUsage>::new();
+        for server in &servers {
+            let Some(sample) = rings.get(server.id()).and_then(|ring| ring.samples.back()) else { continue };
+            let host = used.entry(server.birth.host.clone()).or_default();
+            host.cpu_millicores += millicores(sample.cpu_cores.unwrap_or_default());
+            host.memory_bytes += sample.memory_bytes;
+        }
+        used
     }
 
     /// A counter that changes when all servers that run have been looked at once more.
@@ -156,6 +180,16 @@ impl Usages {
         });
         (ring.instance, ring.taken) = (Some(instance), Some(taken));
     }
+}
+
+fn millicores(cores: f32) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of cores for people"
+    )]
+    let millicores = (cores.max(0.0) * 1000.0).round() as u64;
+    millicores
 }
 
 #[cfg(test)]

@@ -153,6 +153,7 @@ impl Node {
             secrets: Mutex::default(),
             image_waits: Mutex::default(),
             is_draining: std::sync::atomic::AtomicBool::new(false),
+            handed_out: std::sync::atomic::AtomicU64::new(0),
         };
         let servers = Servers::start_on(shared).await.unwrap();
         Self { servers, scripted, facts, clock, settings: sender, tracker, shutdown, directory, storage }

@@ -2,6 +2,11 @@
 //! what the test says.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod manual;
+mod play;
+mod pty;
+mod watch;
+
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
@@ -12,7 +17,7 @@ use std::{
 use greenroom_protocol::{ErrorCode, Problem};
 use greenroom_test_support::greenroom::Installation;
 
-fn greenroom() -> Command {
+pub(crate) fn greenroom() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GREENROOM_")) {
         command.env_remove(name);
@@ -20,7 +25,7 @@ fn greenroom() -> Command {
     command
 }
 
-fn told(output: &Output) -> (Option<i32>, String, String) {
+pub(crate) fn told(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -217,7 +222,11 @@ fn credentials_of_the_development_folder_go_nowhere_else() {
 }
 
 /// Runs the command with the folder's credentials, with `input` on its standard input.
-fn run_in(folder: &std::path::Path, arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
+pub(crate) fn run_in(
+    folder: &std::path::Path,
+    arguments: &[&str],
+    input: &str,
+) -> (Option<i32>, String, String) {
     let mut child = greenroom()
         .args(arguments)
         .arg("--data-dir")
