@@ -99,6 +99,7 @@ const KEPT_TO: &[(&str, &[&str], &str)] = &[
     ),
     ("bollard", &["greenroom-fleet"], "only fleet knows Docker"),
     ("async-nats", &["greenroom-directory", "greenroom-event-log"], "only directory and event-log know NATS"),
+    ("tonic", &["greenroom-fleet"], "gRPC is served in fleet's SDK endpoint alone"),
     (
         "axum",
         &["greenroom-api", "greenroom-console", "greenroom-relay", "greenroom-fleet", "skirmish"],
@@ -111,8 +112,8 @@ const BANNED: &[(&str, &str)] = &[
     ("openssl-sys", "TLS is rustls: a C compiler must be enough to build"),
     ("native-tls", "TLS is rustls: a C compiler must be enough to build"),
     ("aws-lc-sys", "cryptography is ring: aws-lc wants cmake"),
-    ("prost-build", "it wants protoc: use protox"),
     ("protoc", "it is a foreign program: use protox"),
+    ("protoc-bin-vendored", "it brings protoc: use protox"),
     ("protobuf-src", "it builds protoc: use protox"),
     ("dashmap", "it deadlocks when a guard is held: use papaya or sharded mutexes"),
 ];

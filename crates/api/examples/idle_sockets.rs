@@ -56,6 +56,7 @@ async fn serve(sockets: usize) -> Outcome {
         servers_dir: path("servers"),
         greenroom: "greenroom".into(),
         supervise_args: vec!["supervise".into()],
+        sdk_ports: greenroom_fleet::sdk::PORTS,
     };
     let node = Node::start(NodeDeps {
         directory: Directory::open(DirectoryConfig::Embedded { path: path("now.db") }).await?,

@@ -64,6 +64,7 @@ async fn node(folder: &Path, is_empty: bool) -> Node {
         servers_dir: folder.join("servers"),
         greenroom: std::env::current_exe().expect("our own path"),
         supervise_args: vec!["supervise".into()],
+        sdk_ports: greenroom_fleet::sdk::PORTS,
     });
     let deps = NodeDeps {
         directory: Directory::open(DirectoryConfig::Embedded { path: folder.join("now.db") })

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     model::{BoundPort, Phase},
     procfs::Identity,
+    sdk::SdkPorts,
 };
 
 /// The environment variable that marks every process of a server: its folder, which is unique on
@@ -39,6 +40,9 @@ pub(crate) struct Spec {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) working_dir: PathBuf,
     pub(crate) ports: Vec<BoundPort>,
+    /// Where its SDK finds us, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sdk: Option<SdkPorts>,
     pub(crate) ready: ReadySpec,
     pub(crate) ready_timeout: Duration,
     pub(crate) stop_grace: Duration,
@@ -105,7 +109,11 @@ pub(crate) struct Status {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Command {
-    Stop { grace: Duration },
+    Stop {
+        grace: Duration,
+    },
+    /// The server has said that it is ready.
+    Ready,
 }
 
 /// The folder of one game server.

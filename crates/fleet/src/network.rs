@@ -2,11 +2,26 @@
 
 mod diagnostics;
 
-use std::ops::ControlFlow;
+use std::{fs::File, io, ops::ControlFlow, os::fd::AsFd as _, thread};
 
 use diagnostics::Diagnostics;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::procfs;
+
+/// Does something in another network, that of the opened `/proc/<pid>/ns/net`; a socket belongs to the
+/// one that it was made in. It takes the right to enter.
+pub(crate) fn inside<T: Send>(network: File, act: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    // On a thread of its own, which ends: nothing else of ours is ever in that network.
+    let enter = move || {
+        move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+        act()
+    };
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("enter-network".into()).spawn_scoped(scope, enter)?;
+        thread.join().map_err(|_panic| io::Error::other("the thread has panicked"))?
+    })
+}
 
 /// A socket on which players could arrive: a listening TCP one, or a bound UDP one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

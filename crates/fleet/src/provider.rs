@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::RangeInclusive,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -27,6 +28,7 @@ use crate::{
     model::{HostStatus, LogLine, LogQuery, Observed, StartSpec, Started, Usage},
     ports::{Machine, PortLedger},
     process::{ProcessConfig, ProcessEngine},
+    sdk::{Endpoints, SdkBackend},
 };
 
 /// How long [`Provider::open`] waits for hosts that do not answer. They are taken up when they do.
@@ -60,6 +62,7 @@ pub struct Provider(Arc<Engines>);
 struct Engines {
     by_host: BTreeMap<HostId, Arc<dyn Engine>>,
     changes: HostChanges,
+    sdk: Endpoints,
 }
 
 impl Provider {
@@ -70,18 +73,25 @@ impl Provider {
     pub async fn open(config: ProviderConfig) -> Result<Self, OpenError> {
         let changes = HostChanges::default();
         let ports = local_ports(&config.process.servers_dir).await?;
-        let process: Arc<dyn Engine> = Arc::new(ProcessEngine::open(config.process, ports.clone()).await?);
-        let mut engines = vec![process];
+        let sdk = Endpoints::default();
+        let sdk_ports = config.process.sdk_ports.clone();
+        let process = ProcessEngine::open(config.process, ports.clone(), sdk.clone()).await?;
+        let mut engines: Vec<Arc<dyn Engine>> = vec![Arc::new(process)];
         for docker in config.docker {
-            engines.push(Arc::new(DockerEngine::open(docker, ports.clone(), changes.clone()).await?));
+            let here = Here { ports: ports.clone(), sdk: sdk.clone(), sdk_ports: sdk_ports.clone() };
+            engines.push(Arc::new(DockerEngine::open(docker, here, changes.clone()).await?));
         }
         for remote in config.hosting_api {
             engines.push(Arc::new(HostingApiEngine::open(remote, changes.clone()).await?));
         }
-        Self::over(engines, changes).await
+        Self::over(engines, changes, sdk).await
     }
 
-    async fn over(engines: Vec<Arc<dyn Engine>>, changes: HostChanges) -> Result<Self, OpenError> {
+    async fn over(
+        engines: Vec<Arc<dyn Engine>>,
+        changes: HostChanges,
+        sdk: Endpoints,
+    ) -> Result<Self, OpenError> {
         let mut by_host = BTreeMap::new();
         for engine in engines {
             let host = engine.status().id;
@@ -95,7 +105,7 @@ impl Provider {
             }
         });
         join_all(first_looks).await;
-        Ok(Self(Arc::new(Engines { by_host, changes })))
+        Ok(Self(Arc::new(Engines { by_host, changes, sdk })))
     }
 
     /// Every host, by id, as it is seen now.
@@ -111,6 +121,12 @@ impl Provider {
     /// A counter that changes whenever a host is lost or comes back.
     pub fn host_changes(&self) -> watch::Receiver<u64> {
         self.0.changes.0.subscribe()
+    }
+
+    /// From now on `backend` is asked what game servers ask through the SDK. To be called once; until
+    /// then they are told to try again, which SDKs do.
+    pub fn serve_sdk(&self, backend: Arc<dyn SdkBackend>) {
+        self.0.sdk.serve(backend);
     }
 
     /// Reserves ports and starts a server on its host; returns as soon as its program runs, not when
@@ -147,6 +163,13 @@ impl Provider {
         Observations::over(self.0.by_host.values().map(|engine| engine.observe()))
     }
 
+    /// A server with [`Readiness::Sdk`](greenroom_domain::settings::Readiness::Sdk) has said that it is
+    /// ready: when this returns its phase says so, for good. Again, for one that has ended, or for one of
+    /// another readiness: nothing happens.
+    pub async fn mark_ready(&self, id: &ServerId) -> Result<(), ProviderError> {
+        self.0.of(id)?.mark_ready(id).await
+    }
+
     /// Makes the payload file of a running server appear in one step. Again: replaced in one step.
     pub async fn deliver_payload(&self, id: &ServerId, payload: &Bytes) -> Result<(), ProviderError> {
         self.0.of(id)?.deliver_payload(id, payload).await
@@ -177,6 +200,13 @@ impl Provider {
     /// Ends our side; the servers live on. Waits for starts that are under way.
     pub async fn shutdown(&self) {
         join_all(self.0.by_host.values().map(|engine| engine.shutdown())).await;
+        self.0.sdk.shutdown().await;
+    }
+}
+
+impl Drop for Engines {
+    fn drop(&mut self) {
+        self.sdk.close_all();
     }
 }
 
@@ -187,6 +217,14 @@ impl Engines {
         let knows = |engine: &&Arc<dyn Engine>| engine.knows(id);
         self.by_host.values().find(knows).ok_or_else(|| ProviderError::NotFound(id.clone()))
     }
+}
+
+/// What engines that start servers on this machine share.
+pub(crate) struct Here {
+    pub(crate) ports: PortLedger,
+    pub(crate) sdk: Endpoints,
+    /// Where the SDK's ports come from.
+    pub(crate) sdk_ports: RangeInclusive<u16>,
 }
 
 /// The ports of this machine, whichever engine gives them out. Their record is in `folder`.
@@ -273,6 +311,9 @@ pub(crate) trait Engine: Send + Sync {
     fn get(&self, id: &ServerId) -> Option<Observed>;
     fn list(&self) -> Vec<Observed>;
     fn observe(&self) -> Box<dyn ObservationSource>;
+    async fn mark_ready(&self, _id: &ServerId) -> Result<(), ProviderError> {
+        Ok(())
+    }
     async fn deliver_payload(&self, id: &ServerId, payload: &Bytes) -> Result<(), ProviderError>;
     async fn stop(&self, id: &ServerId, grace: Duration) -> Result<(), ProviderError>;
     async fn logs(&self, id: &ServerId, query: LogQuery) -> Result<Box<dyn LogSource>, ProviderError>;

@@ -275,6 +275,13 @@ impl<Own: Clone + Send + Sync + 'static> Changes<Own> {
         }
     }
 
+    /// Waits until a server `is` so, or [`is_over`](Self::is_over).
+    pub(crate) async fn until(&mut self, id: &ServerId, is: impl Fn(&Entry<Own>) -> bool) {
+        while !self.is_over(id) && !self.table.lock().servers.get(id).is_some_and(&is) {
+            let _closed_is_over = self.watch.changed().await;
+        }
+    }
+
     /// Whether nothing more will be told of `id`: it has ended, was forgotten, or the provider is closed.
     pub(crate) fn is_over(&self, id: &ServerId) -> bool {
         self.watch.has_changed().is_err() || self.table.lock().servers.get(id).is_none_or(Entry::is_ended)

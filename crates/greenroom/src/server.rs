@@ -192,6 +192,7 @@ impl Engines {
             servers_dir: data.servers_dir(),
             greenroom: own_path()?,
             supervise_args: vec!["supervise".into()],
+            sdk_ports: greenroom_fleet::sdk::PORTS,
         };
         let installation = data.installation().context("the installation's name cannot be kept")?;
         let docker = config.docker_engines(&installation, &data.containers_dir());

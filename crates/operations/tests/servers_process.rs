@@ -82,6 +82,7 @@ impl Node {
             servers_dir: folder.join("servers"),
             greenroom: program.clone(),
             supervise_args: vec!["supervise".to_owned()],
+            sdk_ports: greenroom_fleet::sdk::PORTS,
         };
         let provider = Provider::open(ProviderConfig::processes(config)).await.unwrap();
         let path = folder.join("directory.sqlite");

@@ -99,6 +99,7 @@ impl World {
             servers_dir: path("servers"),
             greenroom: HELPER.into(),
             supervise_args: vec!["supervise".into()],
+            sdk_ports: greenroom_fleet::sdk::PORTS,
         };
         let (closing, shutdown) = (CancellationToken::new(), CancellationToken::new());
         let (tasks, sockets) = (TaskTracker::new(), TaskTracker::new());

@@ -81,6 +81,7 @@ impl Installation {
             servers_dir: file("servers"),
             greenroom: std::env::current_exe().unwrap(),
             supervise_args: SUPERVISE.map(String::from).into(),
+            sdk_ports: greenroom_fleet::sdk::PORTS,
         });
         let (sender, game_settings) = watch::channel(Arc::new(game_settings(&game, fleet)));
         // The settings stay as they are; whoever watches them must not think that they ended.

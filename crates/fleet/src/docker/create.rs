@@ -17,6 +17,7 @@ use crate::{
     PAYLOAD_ENVIRONMENT_BYTES_MAX,
     error::StartError,
     model::{BoundPort, Launch, StartSpec},
+    sdk::SdkPorts,
 };
 
 /// The `/tmp` in memory of a container whose own files cannot be written.
@@ -50,7 +51,7 @@ pub(super) fn body(
     if launch.argv.iter().any(|argument| argument.contains('\0')) {
         return Err(StartError::Spawn("an argument of the command has a zero byte in it".into()));
     }
-    let environment = environment(spec, &launch)?;
+    let environment = environment(spec, &launch, record.sdk)?;
     let uses_gateway = environment.iter().chain(&launch.argv).any(|text| text.contains(HOST_GATEWAY));
     let is_on_host = settings.network == ContainerNetwork::Host;
     let (exposed, bindings) = published(record);
@@ -126,7 +127,7 @@ fn labels(
 }
 
 /// `NAME=value` for each variable beyond the image's own.
-fn environment(spec: &StartSpec, launch: &Launch) -> Result<Vec<String>, StartError> {
+fn environment(spec: &StartSpec, launch: &Launch, sdk: Option<SdkPorts>) -> Result<Vec<String>, StartError> {
     let mut environment = launch.environment.clone();
     for (name, value) in &environment {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
@@ -144,6 +145,7 @@ fn environment(spec: &StartSpec, launch: &Launch) -> Result<Vec<String>, StartEr
     {
         environment.insert("GREENROOM_PAYLOAD".into(), text.to_owned());
     }
+    environment.extend(sdk.map(SdkPorts::environment).into_iter().flatten());
     Ok(environment.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
 }
 

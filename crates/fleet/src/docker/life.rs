@@ -20,9 +20,10 @@ use super::{
     seen::{End, Running, Seen},
 };
 use crate::{
+    folder::ReadySpec,
     model::{Exit, ExitCause, Phase},
     procfs,
-    supervise::now,
+    supervise::{CHECK_SDK, now},
 };
 
 /// Stops that wait for one server; more change nothing.
@@ -94,6 +95,7 @@ impl Life {
             id: self.id.clone(),
             record: Arc::clone(&self.record),
             lacking: Arc::clone(&lacking),
+            signals: Arc::clone(&self.own.signals),
         };
         let mut ready = std::pin::pin!(watch.wait(first));
         let mut waits = !self.is_ready;
@@ -123,7 +125,12 @@ impl Life {
                     let after = self.record.ready_timeout.as_secs_f64();
                     let lacking = std::mem::take(&mut *lacking.lock());
                     let what = if lacking.is_empty() { "it was not seen to run".to_owned() } else { lacking };
-                    self.condemn(format!("it was not ready within {after} s: {what}")).await;
+                    self.condemn(if self.record.ready == ReadySpec::Sdk {
+                        format!("it did not call the SDK's Ready within {after} s; {CHECK_SDK}")
+                    } else {
+                        format!("it was not ready within {after} s: {what}")
+                    })
+                    .await;
                 }
                 () = sleep_until(next.unwrap_or(late)), if next.is_some() => {
                     if self.drive_stop().await && self.look().await {
@@ -170,7 +177,9 @@ impl Life {
     }
 
     fn note(&self, running: &Running) {
-        *self.own.signals.process.lock() = running.pid.and_then(procfs::Identity::of);
+        let process = running.pid.and_then(procfs::Identity::of);
+        *self.own.signals.process.lock() = process;
+        self.host.answer_sdk(&self.own, &self.record, process);
         let was_paused = self.host.table.get(&self.id).is_some_and(|entry| entry.is_paused);
         self.host.table.update(&self.id, |entry| {
             entry.address = running.address;
@@ -186,6 +195,12 @@ impl Life {
     async fn became_ready(&mut self) {
         self.is_ready = true;
         let phase = Phase::Ready { at: now() };
+        // What a server has said of itself is not seen again: it is kept before it is built upon.
+        if self.record.ready == ReadySpec::Sdk {
+            self.write_state(phase.clone()).await;
+            self.host.table.update(&self.id, |entry| entry.phase = phase);
+            return;
+        }
         // Told first: the record is for after a restart, which sees for itself.
         self.host.table.update(&self.id, |entry| entry.phase = phase.clone());
         self.write_state(phase).await;
@@ -250,6 +265,7 @@ impl Life {
     /// It has ended, or its container is gone: takes its log over, tells its end, gives its ports back
     /// and removes the container.
     async fn finish(&mut self, end: Option<End>) {
+        self.host.close_sdk(&self.record);
         let cause = self.cause(end.as_ref());
         let at = end.as_ref().and_then(|end| end.at).unwrap_or_else(now);
         let last_word = (at, format!("the game server has ended: {cause}"));

@@ -13,12 +13,14 @@ mod life;
 mod logs;
 mod ready;
 mod record;
+mod sdk;
 mod seen;
 mod start;
 mod tls;
 mod watch;
 
 use std::{
+    ops::RangeInclusive,
     path::PathBuf,
     sync::{
         Arc,
@@ -51,11 +53,13 @@ use self::{
 use crate::{
     LOG_TAIL_LINES_MAX, SERVERS_MAX,
     error::{OpenError, ProviderError, StartError},
+    folder::ReadySpec,
     log_file::Tail,
     model::{HostState, HostStatus, LogQuery, Observed, Phase, StartSpec, Started, Usage},
     ports::{Machine, PortLedger},
     procfs,
-    provider::{Engine, HostChanges, LogSource, ObservationSource},
+    provider::{Engine, Here, HostChanges, LogSource, ObservationSource},
+    sdk::{Endpoints, Place},
     supervise::now,
     table::{self, Table, wait_for},
 };
@@ -88,6 +92,8 @@ const REMOVE_MAX: Duration = Duration::from_secs(30);
 const UPLOAD_MAX: Duration = Duration::from_secs(10);
 /// How long the engine may take to say what a container uses.
 const STATS_MAX: Duration = Duration::from_secs(5);
+/// How long it may take until a container that says it is ready is noted as that: it may not be seen yet.
+const MARK_READY_MAX: Duration = Duration::from_secs(10);
 /// How long starts that are under way may hold up our end; what the engine does later is found again.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
@@ -114,6 +120,9 @@ struct Host {
     connection: Connection,
     table: Table<Own>,
     ports: PortLedger,
+    sdk: Endpoints,
+    /// Where the SDK's ports come from for containers on the host's network.
+    sdk_ports: RangeInclusive<u16>,
     status: Mutex<Status>,
     changes: HostChanges,
     /// Whether the engine was looked at, or is known to be away.
@@ -153,16 +162,21 @@ struct Signals {
     out_of_memory: AtomicBool,
     /// The container's first process, where it is in sight.
     process: Mutex<Option<procfs::Identity>>,
+    /// Where its SDK is answered.
+    sdk: Mutex<Option<Place>>,
+    /// It has said that it is ready.
+    said_ready: Notify,
 }
 
 type Entry = table::Entry<Own>;
 
 impl DockerEngine {
     /// Opens it; what is known from our own folders is known at once, the rest when the engine was looked
-    /// at. `local_ports` is the ledger of this machine, which an engine on it shares.
+    /// at. An engine on this machine shares what is
+    /// `here`.
     pub(crate) async fn open(
         config: DockerConfig,
-        local_ports: PortLedger,
+        here: Here,
         changes: HostChanges,
     ) -> Result<Self, OpenError> {
         let is_local = config.endpoint.is_local();
@@ -176,7 +190,7 @@ impl DockerEngine {
             // The engine mounts by absolute names.
             config.records_dir = config.records_dir.canonicalize()?;
             let ports = if is_local {
-                local_ports
+                here.ports
             } else {
                 PortLedger::open(&config.records_dir.join(".ports"), Machine::Another)?
             };
@@ -194,6 +208,8 @@ impl DockerEngine {
             config,
             table,
             ports,
+            sdk: here.sdk,
+            sdk_ports: here.sdk_ports,
             status: Mutex::new(Status {
                 state: HostState::Lost("it was not asked yet".into()),
                 since: now(),
@@ -274,6 +290,21 @@ impl Engine for DockerEngine {
 
     fn observe(&self) -> Box<dyn ObservationSource> {
         Box::new(self.0.table.changes())
+    }
+
+    async fn mark_ready(&self, id: &ServerId) -> Result<(), ProviderError> {
+        let known = self.0.started(id).await?;
+        if known.own.record.is_none_or(|record| record.ready != ReadySpec::Sdk) {
+            return Ok(());
+        }
+        known.own.signals.said_ready.notify_one();
+        let mut changes = self.0.table.changes();
+        let noted =
+            tokio::time::timeout(MARK_READY_MAX, changes.until(id, |entry| entry.phase != Phase::Starting));
+        noted.await.map_err(|_elapsed| ProviderError::Unavailable {
+            action: "noting that the server is ready",
+            cause: std::io::Error::other("its container was not seen to run"),
+        })
     }
 
     async fn deliver_payload(&self, id: &ServerId, payload: &Bytes) -> Result<(), ProviderError> {

@@ -18,7 +18,7 @@ use regex::Regex;
 use tokio::{net::TcpStream, time::sleep};
 
 use super::{
-    Endpoint, Host,
+    Endpoint, Host, Signals,
     endpoint::is_another_machines,
     logs,
     record::Record,
@@ -53,6 +53,7 @@ pub(super) struct Watch {
     pub(super) record: Arc<Record>,
     /// Said when the time is up.
     pub(super) lacking: Arc<Mutex<String>>,
+    pub(super) signals: Arc<Signals>,
 }
 
 /// Whether a container's sockets can be seen at all by `listening`; if not, the sentence says why.
@@ -76,8 +77,13 @@ const SIGHT_LOOKS_MAX: u32 = 20;
 impl Watch {
     /// Waits until it is ready. An error says why it will never be.
     pub(super) async fn wait(self, running: Running) -> Result<(), String> {
-        let healthy =
-            async { if running.health.is_some() { self.healthy(running.health).await } else { Ok(()) } };
+        let healthy = async {
+            if running.health.is_some() && self.record.ready != ReadySpec::Sdk {
+                self.healthy(running.health).await
+            } else {
+                Ok(())
+            }
+        };
         let sign = async {
             match &self.record.ready {
                 ReadySpec::Listening => self.listening(&running).await,
@@ -94,8 +100,8 @@ impl Watch {
                 ),
                 ReadySpec::Health => Ok(()),
                 ReadySpec::Sdk => {
-                    self.lacks("it did not call the SDK's Ready".into());
-                    std::future::pending().await
+                    self.signals.said_ready.notified().await;
+                    Ok(())
                 }
             }
         };

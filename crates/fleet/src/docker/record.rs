@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     folder::{Folder, ReadySpec},
     model::{BoundPort, Phase},
+    sdk::SdkPorts,
 };
 
 /// How a container was started. Also one of its labels, so that it is known without our folder.
@@ -35,6 +36,9 @@ pub(super) struct Record {
     pub(super) host_network: bool,
     /// Whether its ports are the host's, ours to give back.
     pub(super) holds_ports: bool,
+    /// Where its SDK finds us, if it has one: in its own network, or on the host's, ours to give back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sdk: Option<SdkPorts>,
     /// How it is given its payload.
     pub(super) payload_by: PayloadBy,
     /// What it is for. Not in the container's label: there they are labels of their own.

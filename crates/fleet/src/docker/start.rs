@@ -10,7 +10,7 @@ use bollard::{
     models::ContainerCreateBody,
     query_parameters::{CreateContainerOptions, ListContainersOptions, StartContainerOptions},
 };
-use greenroom_domain::settings::{ContainerNetwork, ContainerSettings, Labels, PortSettings, Readiness};
+use greenroom_domain::settings::{ContainerNetwork, ContainerSettings, PortSettings, Readiness};
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -24,6 +24,7 @@ use crate::{
     error::StartError,
     model::{BoundPort, HostState, Phase, Program, StartSpec, Started},
     ports::Reserved,
+    sdk::{SdkPorts, Taken},
     supervise::now,
 };
 
@@ -88,6 +89,8 @@ async fn start(host: &Arc<Host>, own: &Own, spec: StartSpec) -> Result<Success, 
     if let HostState::Lost(why) = host.status.lock().state.clone() {
         return Err(StartError::Unreachable { host: host.config.host.clone(), why });
     }
+    let sdk = host.take_sdk(&spec, settings)?;
+    let sdk_ports = spec.has_sdk.then(|| sdk.as_ref().map_or(SdkPorts::DEFAULT, |taken| taken.ports));
     // Ports that the engine has refused, held until others are found.
     let mut refused: Vec<Reserved> = Vec::new();
     let mut except = HashSet::new();
@@ -96,9 +99,10 @@ async fn start(host: &Arc<Host>, own: &Own, spec: StartSpec) -> Result<Success, 
         if spec.ready == Readiness::Listening {
             ready::can_listen(&reserved.bound, host.connection.endpoint()).map_err(StartError::Spawn)?;
         }
-        match try_once(host, own, &spec, image, settings, labels, &reserved).await {
+        match try_once(host, own, &spec, &Make { image, settings, labels }, &reserved, sdk_ports).await {
             Ok((record, running)) => {
                 let ports = reserved.keep();
+                sdk.map(Taken::keep);
                 return Ok((Started { ports, at: record.at }, record, running));
             }
             Err(Failure::Final(error)) => {
@@ -149,10 +153,9 @@ async fn try_once(
     host: &Arc<Host>,
     own: &Own,
     spec: &StartSpec,
-    image: &str,
-    settings: &ContainerSettings,
-    labels: &Labels,
+    make: &Make<'_>,
     ports: &Ports,
+    sdk: Option<SdkPorts>,
 ) -> Result<(Arc<Record>, Option<Running>), Failure> {
     let launch = (spec.render)(&ports.bound).map_err(|error| Failure::Final(StartError::Spawn(error)))?;
     let payload_by = if host.mounts.load(Ordering::Relaxed) { PayloadBy::Mount } else { PayloadBy::Archive };
@@ -165,14 +168,14 @@ async fn try_once(
         ready_timeout: spec.ready_timeout,
         stop_grace: spec.stop_grace,
         log_bytes_max: spec.log_bytes_max,
-        host_network: settings.network == ContainerNetwork::Host,
+        host_network: make.settings.network == ContainerNetwork::Host,
         holds_ports: ports.reserved.is_some(),
+        sdk,
         payload_by,
         labels: spec.labels.clone(),
     });
     let marks = Marks { installation: &host.config.installation, host: host.config.host.as_str() };
-    let make = Make { image, settings, labels };
-    let body = create::body(spec, &make, &marks, &record, &own.folder, launch);
+    let body = create::body(spec, make, &marks, &record, &own.folder, launch);
     let body = body.map_err(Failure::Final)?;
     let (folder, kept, payload) = (own.folder.clone(), Arc::clone(&record), spec.payload.clone());
     let made = on_disk(move || {
@@ -188,7 +191,7 @@ async fn try_once(
             host.config.records_dir.display()
         )))
     })?;
-    create(host, spec, image, body).await?;
+    create(host, spec, make.image, body).await?;
     if let Some(payload) = spec.payload.as_ref().filter(|_| payload_by == PayloadBy::Archive) {
         let uploaded = host.upload_payload(&spec.id, payload).await;
         uploaded.map_err(|error| Failure::Final(unavailable(host, &error)))?;
@@ -205,7 +208,12 @@ async fn try_once(
         tracing::warn!(server = %spec.id, %error, "the state of a game server could not be recorded");
     }
     // Whatever else was seen, its life sees again.
-    Ok((record, if let Ok(Seen::Running(running)) = seen { Some(running) } else { None }))
+    let running = if let Ok(Seen::Running(running)) = seen { Some(running) } else { None };
+    if let Some(running) = &running {
+        let opened = host.open_sdk(own, &record, running.clone()).await;
+        opened.map_err(|sentence| Failure::Final(StartError::Spawn(sentence)))?;
+    }
+    Ok((record, running))
 }
 
 async fn create(

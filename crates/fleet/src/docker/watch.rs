@@ -85,6 +85,10 @@ fn adopt(host: &Arc<Host>, id: ServerId, folder: RecordFolder, record: Record, s
     if lives && record.holds_ports {
         host.ports.adopt(&record.ports);
     }
+    if let Some(ports) = record.sdk.filter(|_| lives && record.host_network) {
+        host.ports.adopt(&ports.bound());
+        host.answer_sdk(&own, &record, None);
+    }
     host.table.update(&id, |entry| {
         entry.ports = record.ports.as_slice().into();
         entry.phase = state.phase.clone();

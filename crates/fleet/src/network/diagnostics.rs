@@ -7,16 +7,11 @@
 use std::{
     fs::{self, File},
     io::{self, Error, ErrorKind},
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::fs::MetadataExt as _,
-    },
-    thread,
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
 };
 
-use rustix::{
-    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with},
-    thread::{LinkNameSpaceType, move_into_link_name_space},
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with,
 };
 
 use super::OpenSocket;
@@ -57,14 +52,7 @@ impl Diagnostics {
         if (ours.dev(), ours.ino()) == (met.dev(), met.ino()) {
             return ask_here().map(Self);
         }
-        // On a thread of its own, which ends: nothing else of ours is ever in that network.
-        let enter = move || {
-            move_into_link_name_space(theirs.as_fd(), Some(LinkNameSpaceType::Network))?;
-            ask_here()
-        };
-        let thread = thread::Builder::new().name("enter-network".into()).spawn(enter)?;
-        let made = thread.join().map_err(|_panic| Error::other("the thread has panicked"))?;
-        made.map(Self)
+        super::inside(theirs, ask_here).map(Self)
     }
 
     /// The open TCP or UDP sockets. An error means that the kernel cannot be asked for them.

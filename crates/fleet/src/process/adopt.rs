@@ -18,6 +18,7 @@ use crate::{
     local_address, log_file,
     model::{Exit, ExitCause, LogStream, Phase, Started},
     procfs::{self, Identity, Stat},
+    sdk::Place,
     supervise::{LAST_LINE_BYTES_MAX, LAST_LINES_MAX, now, remove_cgroups},
 };
 
@@ -85,7 +86,7 @@ pub(super) fn take_over(host: &Arc<Host>, found: Vec<Found>) {
         let (_known, outcome) = watch::channel(Some(Ok(started)));
         let (commands_in, commands) = mpsc::channel(link::COMMANDS_MAX);
         let entry = Entry::starting(
-            Own { folder: folder.clone(), supervisor: None },
+            Own { sdk: spec.sdk, ..Own::new(folder.clone(), &spec.ready) },
             spec.labels,
             outcome,
             commands_in,
@@ -103,6 +104,10 @@ pub(super) fn take_over(host: &Arc<Host>, found: Vec<Found>) {
         if lives {
             alive += 1;
             host.ports.adopt(&spec.ports);
+            if let Some(ports) = spec.sdk {
+                host.ports.adopt(&ports.bound());
+                host.sdk.open_again(&id, Place::Here(ports));
+            }
             host.links.spawn(link::Link::found(folder).follow(Arc::clone(host), id, commands));
         } else {
             ended += 1;

@@ -1,6 +1,11 @@
 //! Follows one supervisor: takes its states, gives it commands, and sees it die.
 
-use std::{io, process::ExitStatus, sync::Arc, time::Duration};
+use std::{
+    io,
+    process::ExitStatus,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use greenroom_protocol::ServerId;
 use tokio::{
@@ -11,7 +16,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Host, adopt};
+use super::{Host, SaidReady, adopt};
 use crate::{
     folder::{Command, Folder, Status},
     model::Phase,
@@ -46,6 +51,10 @@ pub(super) fn apply(host: &Host, id: &ServerId, status: &Status) -> bool {
     };
     if !matches!(known.phase, Phase::Ended(_)) {
         host.ports.release(&known.ports);
+        if let Some(ports) = known.own.sdk {
+            host.sdk.close(id);
+            host.ports.release(&ports.bound());
+        }
         metrics::counter!("greenroom_fleet_exits_total", "cause" => exit.cause.word()).increment(1);
         let last_line = exit.last_lines.last().map_or("", String::as_str);
         if exit.cause.is_crash() {
@@ -166,6 +175,11 @@ impl Link {
         if self.stop_at.is_some() && self.tell_stop(&mut connection).await.is_err() {
             return Flow::Lost;
         }
+        let said_ready = host.table.get(id).and_then(|known| known.own.said_ready);
+        let is_said = said_ready.as_ref().is_some_and(|said| said.is_said.load(Ordering::Acquire));
+        if is_said && tell(&mut connection, &Command::Ready).await.is_err() {
+            return Flow::Lost;
+        }
         loop {
             let overdue = self.stop_at.map(|at| at + STOP_EXTRA);
             tokio::select! {
@@ -183,6 +197,11 @@ impl Link {
                         return Flow::Lost;
                     }
                 }
+                () = until_said(said_ready.as_deref()) => {
+                    if tell(&mut connection, &Command::Ready).await.is_err() {
+                        return Flow::Lost;
+                    }
+                }
                 () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => {
                     tracing::warn!(server = %id, "a supervisor does not end its game server; both are killed");
                     if let Some(supervisor) = host.table.get(id).and_then(|entry| entry.own.supervisor) {
@@ -196,10 +215,7 @@ impl Link {
 
     async fn tell_stop(&self, connection: &mut BufReader<UnixStream>) -> io::Result<()> {
         let Some(at) = self.stop_at else { return Ok(()) };
-        let command = Command::Stop { grace: at.saturating_duration_since(Instant::now()) };
-        let mut line = serde_json::to_vec(&command).map_err(io::Error::other)?;
-        line.push(b'\n');
-        connection.get_mut().write_all(&line).await
+        tell(connection, &Command::Stop { grace: at.saturating_duration_since(Instant::now()) }).await
     }
 
     /// The connection is gone: says how the server ended, if it did. A supervisor that still holds
@@ -224,6 +240,20 @@ impl Link {
             Err(_panic) => false,
         }
     }
+}
+
+/// Waits until a server says that it is ready; for ever if it is not for it to say.
+async fn until_said(said_ready: Option<&SaidReady>) {
+    match said_ready {
+        Some(said_ready) => said_ready.told.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn tell(connection: &mut BufReader<UnixStream>, command: &Command) -> io::Result<()> {
+    let mut line = serde_json::to_vec(command).map_err(io::Error::other)?;
+    line.push(b'\n');
+    connection.get_mut().write_all(&line).await
 }
 
 /// The next state. What has come of it stays in `line` when this is dropped.

@@ -7,27 +7,42 @@ mod adopt;
 mod link;
 mod start;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ops::RangeInclusive,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use greenroom_protocol::{ServerId, Timestamp};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     LOG_TAIL_LINES_MAX, SERVERS_MAX,
     error::{OpenError, ProviderError, StartError},
-    folder::Folder,
+    folder::{Folder, ReadySpec},
     local_host,
     log_file::Tail,
     model::{HostState, HostStatus, LogQuery, Observed, Phase, StartSpec, Started, Usage},
     ports::PortLedger,
     procfs::{self, Identity},
     provider::{Engine, LogSource, ObservationSource},
+    sdk::{Endpoints, SdkPorts},
     supervise,
     table::{self, Table, wait_for},
 };
+
+/// How long a supervisor may take to note that its server is ready.
+const MARK_READY_MAX: Duration = Duration::from_secs(10);
 
 /// How game servers run as processes on this machine.
 #[derive(Clone, Debug)]
@@ -38,6 +53,9 @@ pub struct ProcessConfig {
     pub greenroom: PathBuf,
     /// Arguments before the folder, such as `supervise`.
     pub supervise_args: Vec<String>,
+    /// Where the two ports of each server's SDK come from; [`PORTS`](crate::sdk::PORTS) unless told
+    /// otherwise. Containers on the host's own network take theirs from here, too.
+    pub sdk_ports: RangeInclusive<u16>,
 }
 
 /// The handle that ends our side when it is dropped.
@@ -49,6 +67,7 @@ struct Host {
     opened_at: Timestamp,
     table: Table<Own>,
     ports: PortLedger,
+    sdk: Endpoints,
     /// Starts under way: waited for at shutdown, so that none is left half made.
     starts: TaskTracker,
     links: TaskTracker,
@@ -61,12 +80,34 @@ struct Host {
 struct Own {
     folder: Folder,
     supervisor: Option<Identity>,
+    /// Where its SDK finds us, if it has one.
+    sdk: Option<SdkPorts>,
+    /// If it says itself when it is ready.
+    said_ready: Option<Arc<SaidReady>>,
+}
+
+impl Own {
+    fn new(folder: Folder, ready: &ReadySpec) -> Self {
+        let said_ready = (*ready == ReadySpec::Sdk).then(Arc::default);
+        Self { folder, supervisor: None, sdk: None, said_ready }
+    }
+}
+
+/// Whether a server has said that it is ready, for its link to tell the supervisor.
+#[derive(Default)]
+struct SaidReady {
+    is_said: AtomicBool,
+    told: Notify,
 }
 
 type Entry = table::Entry<Own>;
 
 impl ProcessEngine {
-    pub(crate) async fn open(mut config: ProcessConfig, ports: PortLedger) -> Result<Self, OpenError> {
+    pub(crate) async fn open(
+        mut config: ProcessConfig,
+        ports: PortLedger,
+        sdk: Endpoints,
+    ) -> Result<Self, OpenError> {
         let folder = config.servers_dir.clone();
         let opened = tokio::task::spawn_blocking(move || {
             std::fs::create_dir_all(&config.servers_dir)?;
@@ -84,6 +125,7 @@ impl ProcessEngine {
             opened_at: supervise::now(),
             table: Table::new(local_host()),
             ports,
+            sdk,
             starts: TaskTracker::new(),
             links: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -126,7 +168,7 @@ impl Engine for ProcessEngine {
         let (commands_in, commands) = mpsc::channel(link::COMMANDS_MAX);
         let folder = Folder::new(host.config.servers_dir.join(spec.id.as_str()));
         let entry = Entry::starting(
-            Own { folder: folder.clone(), supervisor: None },
+            Own::new(folder.clone(), &(&spec.ready).into()),
             spec.labels.clone(),
             outcome.clone(),
             commands_in,
@@ -149,6 +191,19 @@ impl Engine for ProcessEngine {
 
     fn observe(&self) -> Box<dyn ObservationSource> {
         Box::new(self.0.table.changes())
+    }
+
+    async fn mark_ready(&self, id: &ServerId) -> Result<(), ProviderError> {
+        let known = self.0.started(id).await?;
+        let Some(said_ready) = known.own.said_ready else { return Ok(()) };
+        said_ready.is_said.store(true, Ordering::Release);
+        said_ready.told.notify_one();
+        let mut changes = self.0.table.changes();
+        let noted = timeout(MARK_READY_MAX, changes.until(id, |entry| entry.phase != Phase::Starting));
+        noted.await.map_err(|_elapsed| ProviderError::Unavailable {
+            action: "noting that the server is ready",
+            cause: std::io::Error::other("its supervisor did not answer in time"),
+        })
     }
 
     async fn deliver_payload(&self, id: &ServerId, payload: &Bytes) -> Result<(), ProviderError> {

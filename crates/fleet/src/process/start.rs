@@ -30,6 +30,7 @@ use crate::{
     local_address,
     model::{BoundPort, ExitCause, Launch, Phase, Program, StartSpec, Started},
     ports::Reserved,
+    sdk::{SdkPorts, Taken},
     supervise::now,
 };
 
@@ -78,7 +79,8 @@ async fn start(
         move || launch(&host, &folder, &spec)
     });
     let broken = |error: &dyn std::fmt::Display| StartError::Unavailable(format!("starting failed: {error}"));
-    let Launched { mut reserved, at, stream, child } = launched.await.map_err(|panic| broken(&panic))??;
+    let Launched { mut reserved, sdk, at, stream, child } =
+        launched.await.map_err(|panic| broken(&panic))??;
     let stream = tokio::net::UnixStream::from_std(stream).map_err(|error| broken(&error))?;
 
     let mut link = link::Link::new(folder.clone(), BufReader::new(stream), child);
@@ -100,10 +102,12 @@ async fn start(
         return Err(StartError::Spawn(sentence));
     }
     let started = Started { ports: reserved.keep(), at };
+    let sdk = sdk.map(Taken::keep);
     host.table.update(&id, |entry| {
         entry.ports = started.ports.as_slice().into();
         entry.address = Some(local_address());
         entry.own.supervisor = Some(status.supervisor);
+        entry.own.sdk = sdk;
     });
     link::apply(host, &id, &status);
     host.links.spawn(link.follow(Arc::clone(host), id, commands));
@@ -113,6 +117,7 @@ async fn start(
 /// A supervisor that was just started.
 struct Launched {
     reserved: Reserved,
+    sdk: Option<Taken>,
     at: Timestamp,
     stream: UnixStream,
     child: Child,
@@ -120,11 +125,15 @@ struct Launched {
 
 fn launch(host: &Host, folder: &Folder, spec: &StartSpec) -> Result<Launched, StartError> {
     let reserved = host.ports.reserve(&spec.ports, &spec.port_range, &HashSet::new())?;
+    // Open before it runs: nobody else can answer it there.
+    let taken = || Taken::open(&host.sdk, &spec.id, &host.ports, &host.config.sdk_ports);
+    let sdk = spec.has_sdk.then(taken).transpose()?;
     let launch = (spec.render)(&reserved.ports).map_err(StartError::Spawn)?;
-    let spec_file = spec_file(spec, folder, &reserved.ports, launch)?;
+    let sdk_ports = sdk.as_ref().map(|sdk| sdk.ports);
+    let spec_file = spec_file(spec, folder, &reserved.ports, sdk_ports, launch)?;
     let at = spec_file.at;
     match spawn(host, folder, &spec_file, spec.payload.as_deref()) {
-        Ok((stream, child)) => Ok(Launched { reserved, at, stream, child }),
+        Ok((stream, child)) => Ok(Launched { reserved, sdk, at, stream, child }),
         Err(error) => {
             // Somebody else's folder is not ours to remove.
             if error.kind() != io::ErrorKind::AlreadyExists {
@@ -142,9 +151,11 @@ fn spec_file(
     spec: &StartSpec,
     folder: &Folder,
     ports: &[BoundPort],
+    sdk: Option<SdkPorts>,
     launch: Launch,
 ) -> Result<Spec, StartError> {
-    let environment = environment(spec, folder, launch.environment)?;
+    let mut environment = environment(spec, folder, launch.environment)?;
+    environment.extend(sdk.map(SdkPorts::environment).into_iter().flatten());
     let Program::Process { working_dir: wanted_dir } = &spec.program else {
         return Err(StartError::Spawn("this host runs processes alone".into()));
     };
@@ -171,6 +182,7 @@ fn spec_file(
         environment,
         working_dir,
         ports: ports.to_vec(),
+        sdk,
         ready: (&spec.ready).into(),
         ready_timeout: spec.ready_timeout,
         stop_grace: spec.stop_grace,

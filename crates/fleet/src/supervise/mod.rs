@@ -17,6 +17,7 @@ mod spawn;
 pub(crate) use self::{
     limits::remove as remove_cgroups,
     log::{LAST_LINE_BYTES_MAX, LAST_LINES_MAX, Log, now},
+    readiness::CHECK_SDK,
 };
 
 use std::{

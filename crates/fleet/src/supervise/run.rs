@@ -24,7 +24,7 @@ use super::{
     spawn,
 };
 use crate::{
-    folder::{Command, Folder, Spec, Status},
+    folder::{Command, Folder, ReadySpec, Spec, Status},
     model::{Exit, ExitCause, LogStream, Phase},
     procfs::{self, Identity},
 };
@@ -312,8 +312,13 @@ impl Supervisor {
             commands.extend(more);
             goes_on
         });
-        for Command::Stop { grace } in commands {
-            self.stop(grace, ExitCause::Stopped { killed: false });
+        for command in commands {
+            match command {
+                Command::Stop { grace } => self.stop(grace, ExitCause::Stopped { killed: false }),
+                // Of another readiness it is not for the server to say.
+                Command::Ready if self.spec.ready == ReadySpec::Sdk => self.ready(),
+                Command::Ready => {}
+            }
         }
     }
 

@@ -221,6 +221,7 @@ async fn open(endpoint: &Endpoint, folder: &Path, installation: &str) -> Provide
         servers_dir: folder.join("servers"),
         greenroom: env!("CARGO_BIN_EXE_fleet-test-supervisor").into(),
         supervise_args: vec!["supervise".into()],
+        sdk_ports: greenroom_fleet::sdk::PORTS,
     };
     let engine = DockerConfig {
         host: host(),

@@ -28,6 +28,7 @@ async fn open(folder: &Path, url: &str, lifetime: Duration) -> Provider {
         servers_dir: folder.join("servers"),
         greenroom: "/bin/false".into(),
         supervise_args: Vec::new(),
+        sdk_ports: greenroom_fleet::sdk::PORTS,
     };
     let far = HostingApiConfig {
         host: host(),

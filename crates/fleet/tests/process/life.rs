@@ -238,6 +238,7 @@ async fn a_folder_that_cannot_be_used_is_said_when_it_is_opened() {
         servers_dir: path.clone(),
         greenroom: "/no/such/program".into(),
         supervise_args: Vec::new(),
+        sdk_ports: greenroom_fleet::sdk::PORTS,
     };
     let error = Provider::open(ProviderConfig::processes(config)).await.err().unwrap();
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
@@ -250,6 +251,7 @@ async fn a_supervisor_that_does_not_come_up_is_told_with_its_words() {
         servers_dir: dir.path().to_owned(),
         greenroom: greenroom.into(),
         supervise_args: vec!["-c".into(), "echo no luck today >&2; exit 1".into()],
+        sdk_ports: greenroom_fleet::sdk::PORTS,
     };
     for (program, says) in [("/bin/sh", "no luck today"), ("/no/such/program", "does not run")] {
         let provider = Provider::open(ProviderConfig::processes(config(program))).await.unwrap();

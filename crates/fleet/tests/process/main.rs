@@ -1,6 +1,8 @@
 //! Game servers as local processes: real supervisors, real processes, real ports.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../sdk/mod.rs"]
+mod sdk;
 mod support;
 
 mod full_disk;
@@ -9,3 +11,4 @@ mod logs;
 mod loss;
 mod measure;
 mod readiness;
+mod sdk_endpoint;

@@ -25,6 +25,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Host {
     pub(crate) provider: Provider,
     folder: Folder,
+    sdk_ports: RangeInclusive<u16>,
 }
 
 impl Host {
@@ -34,7 +35,16 @@ impl Host {
 
     pub(crate) async fn below(parent: &Path) -> Self {
         let folder = Folder(tempfile::tempdir_in(parent).unwrap());
-        Self { provider: open(folder.0.path()).await, folder }
+        Self::open(folder, greenroom_fleet::sdk::PORTS).await
+    }
+
+    /// Whose servers have ports for the SDK that no other test takes.
+    pub(crate) async fn with_sdk() -> Self {
+        Self::open(Folder(tempfile::tempdir().unwrap()), some_range(12)).await
+    }
+
+    async fn open(folder: Folder, sdk_ports: RangeInclusive<u16>) -> Self {
+        Self { provider: open(folder.0.path(), &sdk_ports).await, folder, sdk_ports }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -47,9 +57,9 @@ impl Host {
 
     /// As after a restart of Greenroom: the old provider is gone before the new one is there.
     pub(crate) async fn reopen(self) -> Self {
-        let Self { provider, folder } = self;
+        let Self { provider, folder, sdk_ports } = self;
         drop(provider);
-        Self { provider: open(folder.0.path()).await, folder }
+        Self::open(folder, sdk_ports).await
     }
 
     pub(crate) async fn start(&self, spec: StartSpec) -> Vec<BoundPort> {
@@ -166,11 +176,12 @@ fn processes_of(folder: &Path) -> Vec<i32> {
     .collect()
 }
 
-async fn open(folder: &Path) -> Provider {
+async fn open(folder: &Path, sdk_ports: &RangeInclusive<u16>) -> Provider {
     let config = ProcessConfig {
         servers_dir: folder.to_owned(),
         greenroom: env!("CARGO_BIN_EXE_fleet-test-supervisor").into(),
         supervise_args: vec!["supervise".into()],
+        sdk_ports: sdk_ports.clone(),
     };
     Provider::open(ProviderConfig::processes(config)).await.unwrap()
 }

@@ -70,6 +70,7 @@ impl TestNode {
             servers_dir: folder.join("servers"),
             greenroom: "/nonexistent/greenroom".into(),
             supervise_args: vec!["supervise".into()],
+            sdk_ports: greenroom_fleet::sdk::PORTS,
         }))
         .await
         .unwrap();
