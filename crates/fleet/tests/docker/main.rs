@@ -1,6 +1,9 @@
 //! Game servers as containers of a real Docker Engine.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../sdk/mod.rs"]
+mod sdk;
+mod sdk_endpoint;
 mod support;
 
 mod life;

@@ -96,6 +96,11 @@ async fn udp_cannot_be_seen_and_another_sign_can() {
     let error = rig.provider.start(game("s1", &["--port", "{0}"])).await.unwrap_err();
     let StartError::Spawn(sentence) = &error else { panic!("{error:?}") };
     assert!(sentence.contains("cannot see UDP ports in a container on another machine"), "{sentence}");
+    let mut spec = tcp_game("s3", &["--tcp-port", "{0}"]);
+    spec.has_sdk = true;
+    let error = rig.provider.start(spec).await.unwrap_err();
+    let StartError::Spawn(sentence) = &error else { panic!("{error:?}") };
+    assert!(sentence.contains("an engine on Greenroom's own machine"), "{sentence}");
     let mut spec = game("s2", &["--port", "{0}"]);
     spec.ready = Readiness::Log("^listening$".into());
     let ports = rig.start(spec).await;

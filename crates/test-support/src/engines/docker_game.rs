@@ -20,11 +20,12 @@
 //! goes back as it is, except `GET …`, which is answered by HTTP with the request, and lines that
 //! begin with `!`: `!exit CODE`, `!eat MIB`, `!print LINE`, `!unhealthy`, `!arguments`, and
 //! `!greenroom PATH`, which is answered with `GREENROOM_URL` and the first line of what that says to a
-//! `GET` of this path.
+//! `GET` of this path, and `!sdk ADDRESS METHOD PATH [BODY]`, which is answered with the status and the
+//! body of what the SDK's endpoint says there, at `AGONES_SDK_HTTP_PORT` or 9358.
 
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     process, thread,
     time::Duration,
@@ -167,6 +168,7 @@ fn serve(mut stream: TcpStream) {
                 b"unhealthy\n".to_vec()
             }
             "!greenroom" => format!("{}\n", greenroom(rest)).into_bytes(),
+            "!sdk" => format!("{}\n", sdk(rest)).into_bytes(),
             "!arguments" => format!("{}\n", given()).into_bytes(),
             _ => line.clone(),
         };
@@ -194,6 +196,25 @@ fn greenroom(path: &str) -> String {
         Ok::<_, std::io::Error>(line.trim_end().to_owned())
     };
     format!("{url} {}", ask().unwrap_or_else(|error| error.to_string()))
+}
+
+/// Calls the SDK's endpoint, as an unchanged server would.
+fn sdk(call: &str) -> String {
+    let mut words = call.splitn(4, ' ');
+    let mut next = || words.next().unwrap_or_default();
+    let (address, method, path, body) = (next(), next(), next(), next());
+    let port = env::var("AGONES_SDK_HTTP_PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(9358_u16);
+    let ask = || {
+        let mut stream = TcpStream::connect((address, port))?;
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        let status = head.split(' ').nth(1).unwrap_or_default();
+        Ok::<_, std::io::Error>(format!("{status} {body}"))
+    };
+    ask().unwrap_or_else(|error| error.to_string())
 }
 
 fn given() -> String {
