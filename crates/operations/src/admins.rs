@@ -2,27 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString},
-};
 use greenroom_protocol::{AdminId, ErrorCode};
 use greenroom_storage::{
     Admin, AdminRole, AdminSession, AuditEntry, Cursor, NewAudit, Page, Storage, StorageError,
 };
-use tokio::{sync::Semaphore, task};
 use uuid::Uuid;
 
-use crate::{context::Clock, failure::Failure, secret};
-
-/// Shortest password, in characters.
-pub const PASSWORD_CHARS_MIN: usize = 10;
-
-/// Longest password, in bytes: more is not worth hashing.
-const PASSWORD_BYTES_MAX: usize = 256;
-
-/// Passwords that are hashed at once; each takes 19 MiB and a good part of a core.
-const HASHES_AT_ONCE_MAX: usize = 2;
+use crate::{
+    context::Clock,
+    failure::Failure,
+    passwords::{self, Passwords},
+    secret,
+};
 
 /// Name of the administrator that the installation's own token stands for.
 const ROOT_NAME: &str = "root";
@@ -33,7 +24,7 @@ pub struct Admins {
     storage: Storage,
     clock: Arc<dyn Clock>,
     token_hash: [u8; 32],
-    hashing: Arc<Semaphore>,
+    passwords: Passwords,
     session_ttl: Duration,
 }
 
@@ -71,7 +62,8 @@ impl Admins {
             storage,
             clock,
             token_hash: secret::hash(admin_token),
-            hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE_MAX)),
+            // Their own, so that no crowd of players keeps an operator out.
+            passwords: Passwords::default(),
             session_ttl,
         };
         admins.root().await?;
@@ -101,7 +93,7 @@ impl Admins {
                 let admin = self.storage.admins().find(name).await.map_err(Failure::storage)?;
                 let hash = admin.as_ref().and_then(|admin| admin.password_hash.clone());
                 // A name that is not there costs as much time as one that is.
-                let good = self.verify(password.to_owned(), hash).await?;
+                let good = self.passwords.verify(password.to_owned(), hash).await?;
                 admin.filter(|_| good).ok_or_else(refused)?
             }
         };
@@ -149,16 +141,11 @@ impl Admins {
                 "`name` has 1 to 64 characters, none of them a control character.",
             ));
         }
-        if password.chars().count() < PASSWORD_CHARS_MIN || password.len() > PASSWORD_BYTES_MAX {
-            let sentence = format!(
-                "The password has {PASSWORD_CHARS_MIN} characters or more, and at most {PASSWORD_BYTES_MAX} bytes."
-            );
-            return Err(Failure::new(ErrorCode::Invalid, sentence));
-        }
+        passwords::check(password)?;
         let admin = Admin {
             id: AdminId::new(Uuid::now_v7().to_string()).map_err(Failure::internal)?,
             name: name.to_owned(),
-            password_hash: Some(self.hash(password.to_owned()).await?),
+            password_hash: Some(self.passwords.hash(password.to_owned()).await?),
             role,
             created_at: self.clock.now(),
         };
@@ -224,33 +211,6 @@ impl Admins {
         };
         repository.create(&admin).await.map_err(Failure::storage)?;
         Ok(admin)
-    }
-
-    async fn hash(&self, password: String) -> Result<String, Failure> {
-        let _permit = self.hashing.acquire().await.map_err(Failure::internal)?;
-        let salt = secret::random_bytes::<16>()?;
-        let hashed = task::spawn_blocking(move || {
-            let salt = SaltString::encode_b64(&salt)?;
-            Ok(Argon2::default().hash_password(password.as_bytes(), &salt)?.to_string())
-        });
-        let hashed: Result<String, argon2::password_hash::Error> = hashed.await.map_err(Failure::internal)?;
-        hashed.map_err(Failure::internal)
-    }
-
-    async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, Failure> {
-        if password.len() > PASSWORD_BYTES_MAX {
-            return Ok(false);
-        }
-        let Some(hash) = hash else {
-            self.hash(password).await?;
-            return Ok(false);
-        };
-        let _permit = self.hashing.acquire().await.map_err(Failure::internal)?;
-        let verified = task::spawn_blocking(move || {
-            PasswordHash::new(&hash)
-                .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
-        });
-        verified.await.map_err(Failure::internal)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod lobbies;
 pub mod matches;
 pub mod node;
+pub mod passwords;
 pub mod players;
 pub mod principal;
 pub mod realtime;
