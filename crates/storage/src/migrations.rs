@@ -21,6 +21,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "server-versions",
         sql: include_str!("../migrations/sqlite/0002_server_versions.sql"),
     },
+    Migration { version: 3, name: "accounts", sql: include_str!("../migrations/sqlite/0003_accounts.sql") },
 ];
 
 pub(crate) enum MigrateError {

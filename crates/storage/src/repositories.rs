@@ -12,9 +12,11 @@ macro_rules! repository {
 }
 
 mod admins;
+mod identities;
 mod jobs;
 mod keys;
 mod matches;
+mod one_time;
 mod players;
 mod secrets;
 mod servers;
@@ -22,9 +24,11 @@ mod sessions;
 mod studios;
 
 pub use admins::{Admin, AdminRole, AdminSession, Admins, AuditEntry, NewAudit};
+pub use identities::{Identities, LinkedIdentity};
 pub use jobs::{CLAIM_JOBS_MAX, Job, JobCounts, JobState, Jobs, NewJob};
 pub use keys::{ApiKey, ApiKeys, KeyPermissions, NewApiKey};
 pub use matches::{MatchPlayer, MatchRecord, Matches, PlayedMatch, Position};
+pub use one_time::{OneTimeToken, OneTimeTokens};
 pub use players::{Ban, BannedPlayer, DiscordProfile, Identity, NewPlayer, Player, Players};
 pub use secrets::Secrets;
 pub use servers::{ServerFilter, ServerRecord, Servers};

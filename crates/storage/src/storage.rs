@@ -3,7 +3,8 @@
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use crate::{
-    Admins, ApiKeys, Jobs, Matches, OpenError, Players, Secrets, Servers, Sessions, StorageError, Studios,
+    Admins, ApiKeys, Identities, Jobs, Matches, OneTimeTokens, OpenError, Players, Secrets, Servers,
+    Sessions, StorageError, Studios,
     engine::Engine,
     sqlite::SqliteEngine,
     unit::{Applied, Query, Row, UnitOfWork},
@@ -72,6 +73,16 @@ impl Storage {
     /// Players, their identities and bans.
     pub fn players(&self) -> Players<'_> {
         Players { storage: self }
+    }
+
+    /// What players sign in with.
+    pub fn identities(&self) -> Identities<'_> {
+        Identities { storage: self }
+    }
+
+    /// Tokens that are good once.
+    pub fn one_time_tokens(&self) -> OneTimeTokens<'_> {
+        OneTimeTokens { storage: self }
     }
 
     /// Sign-ins of players.

@@ -1,6 +1,8 @@
 //! The conformance suite of the records: every case runs, unchanged, on every engine.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first error")]
 
+#[path = "conformance/accounts.rs"]
+mod accounts;
 #[path = "conformance/admins.rs"]
 mod admins;
 #[path = "conformance/fixture.rs"]
@@ -69,6 +71,14 @@ macro_rules! suite {
                     ending_one_and_all
                     lists_pages_newest_first
                     expired_ones_are_deleted_in_chunks;
+                accounts:
+                    the_last_identity_stays
+                    an_identity_is_linked_once
+                    passwords_are_replaced
+                    a_token_is_used_once
+                    of_one_subject_the_newest_token_is_good
+                    tokens_end
+                    a_deleted_player_leaves_nothing;
                 keys:
                     a_key_is_found_again
                     revoking_and_touching
@@ -96,7 +106,8 @@ macro_rules! suite {
                     a_failed_job_comes_back_later
                     a_lost_lease_is_claimed_anew
                     the_late_holder_changes_nothing
-                    lists_and_counts;
+                    lists_and_counts
+                    the_next_due_is_told;
             }
         }
     };

@@ -206,6 +206,23 @@ impl Jobs<'_> {
         Ok(Page::cut(jobs, limit, |job| Cursor::new(job.id, "")))
     }
 
+    /// How many jobs called `name` are waiting or being done.
+    pub async fn open(&self, name: &str) -> Result<u64, StorageError> {
+        let query =
+            Query::new("SELECT COUNT(*) FROM jobs WHERE name = $1 AND failed_at IS NULL", [name.into()]);
+        Ok(self.storage.query_one(query, Row::take::<i64>).await?.unwrap_or(0) as u64)
+    }
+
+    /// When the first job called `name` can be claimed, or could; none if there is none.
+    pub async fn next_due(&self, name: &str) -> Result<Option<Timestamp>, StorageError> {
+        let query = Query::new(
+            "SELECT MIN(CASE WHEN lease_until > run_at THEN lease_until ELSE run_at END)
+             FROM jobs WHERE name = $1 AND failed_at IS NULL",
+            [name.into()],
+        );
+        Ok(self.storage.query_one(query, Row::take::<Option<Timestamp>>).await?.flatten())
+    }
+
     /// How many jobs there are at `now`.
     pub async fn counts(&self, now: Timestamp) -> Result<JobCounts, StorageError> {
         let query = Query::new(

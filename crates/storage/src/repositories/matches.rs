@@ -93,6 +93,12 @@ impl Matches<'_> {
         }
     }
 
+    /// The part of a unit that takes the player out of the matches that it played. It comes back when
+    /// the read model is made anew from a history that still has it.
+    pub fn forget_player_unit(&self, player: &PlayerId) -> UnitOfWork {
+        Statement::new("DELETE FROM match_players WHERE player = $1", [player.into()]).into()
+    }
+
     /// The sequence of the last event of `stream` that `model` has taken in; 0 before the first.
     pub async fn position(&self, model: &str, stream: &str) -> Result<u64, StorageError> {
         let query = Query::new(

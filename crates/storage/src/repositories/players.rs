@@ -65,35 +65,48 @@ pub struct BannedPlayer {
 }
 
 /// What proves that a person is a player: unique within a game.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
     /// A Discord user.
     Discord(DiscordProfile),
+    /// Somebody whom another provider vouches for.
+    Other {
+        /// The provider's name in the records.
+        provider: String,
+        /// The provider's id of the person.
+        subject: String,
+        /// What the provider said of the person, as JSON.
+        profile: serde_json::Value,
+    },
 }
 
 impl Identity {
     /// The provider's name in the records.
-    pub const fn provider(&self) -> &'static str {
+    pub fn provider(&self) -> &str {
         match self {
             Self::Discord(_) => "discord",
+            Self::Other { provider, .. } => provider,
         }
     }
 
-    fn subject(&self) -> &str {
+    /// The provider's id of the person.
+    pub fn subject(&self) -> &str {
         match self {
             Self::Discord(profile) => &profile.id,
+            Self::Other { subject, .. } => subject,
         }
     }
 
-    fn profile(&self) -> Result<String, StorageError> {
+    pub(super) fn profile(&self) -> Result<String, StorageError> {
         match self {
             Self::Discord(profile) => super::to_json(profile),
+            Self::Other { profile, .. } => Ok(profile.to_string()),
         }
     }
 }
 
 /// A player to be recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NewPlayer {
     /// Its id, new.
     pub id: PlayerId,
@@ -134,17 +147,8 @@ impl Players<'_> {
             ],
         ));
         if let Some(identity) = &new.identity {
-            unit = unit.then(Statement::new(
-                "INSERT INTO identities (game, provider, subject, player, profile)
-                 VALUES ($1, $2, $3, $4, $5)",
-                [
-                    (&new.game).into(),
-                    identity.provider().into(),
-                    identity.subject().into(),
-                    (&new.id).into(),
-                    identity.profile()?.into(),
-                ],
-            ));
+            let identities = self.storage.identities();
+            unit = unit.and(identities.link_unit(&new.game, &new.id, identity, new.created_at)?);
         }
         Ok(unit)
     }
@@ -194,6 +198,14 @@ impl Players<'_> {
         )
         .expect_one(Miss::NotFound("player"))
         .into()
+    }
+
+    /// The part of a unit that deletes the player with its identities, password, sessions, one-time
+    /// tokens and ban. `NotFound` if `game` has no such player.
+    pub fn delete_unit(&self, game: &GameId, id: &PlayerId) -> UnitOfWork {
+        Statement::new("DELETE FROM players WHERE id = $1 AND game = $2", [id.into(), game.into()])
+            .expect_one(Miss::NotFound("player"))
+            .into()
     }
 
     /// The part of a unit that notes that the player was here.

@@ -134,3 +134,15 @@ pub(crate) async fn lists_and_counts(fixture: Fixture) {
     let times: Vec<_> = first.items.iter().chain(&second.items).map(|job| job.run_at.as_millis()).collect();
     assert_eq!((times, second.next), (vec![1, 50, 60], None));
 }
+
+pub(crate) async fn the_next_due_is_told(fixture: Fixture) {
+    let jobs = fixture.storage.jobs();
+    assert_eq!((jobs.next_due("mail").await.unwrap(), jobs.open("mail").await.unwrap()), (None, 0));
+    for (key, run_at) in [("late", 50), ("soon", 5)] {
+        jobs.enqueue(&job(Some(key), run_at)).await.unwrap();
+    }
+    jobs.enqueue(&NewJob { name: "other".to_owned(), ..job(None, 1) }).await.unwrap();
+    assert_eq!((jobs.next_due("mail").await.unwrap(), jobs.open("mail").await.unwrap()), (Some(at(5)), 2));
+    claim(&fixture, "n1", 5).await;
+    assert_eq!(jobs.next_due("mail").await.unwrap(), Some(at(15)), "when the lease ends");
+}
