@@ -31,6 +31,11 @@ use crate::{
 /// All limits of the outside.
 pub(crate) struct Limits {
     pub(crate) sign_in: Keyed<IpAddr>,
+    /// By game and address of the account.
+    pub(crate) password: Keyed<Arc<str>>,
+    pub(crate) mail: Keyed<IpAddr>,
+    /// By game and address of the recipient.
+    pub(crate) mail_to: Keyed<Arc<str>>,
     pub(crate) anonymous: Keyed<IpAddr>,
     pub(crate) presented: Keyed<IpAddr>,
     pub(crate) player: Keyed<PlayerId>,
@@ -49,6 +54,9 @@ impl Limits {
         let remembered_max = settings.remembered_max;
         Self {
             sign_in: Keyed::new(settings.sign_in, remembered_max),
+            password: Keyed::new(settings.password, remembered_max),
+            mail: Keyed::new(settings.mail, remembered_max),
+            mail_to: Keyed::new(settings.mail_to, remembered_max),
             anonymous: Keyed::new(settings.anonymous, remembered_max),
             presented: Keyed::new(settings.presented, remembered_max),
             player: Keyed::new(settings.player, remembered_max),

@@ -25,6 +25,7 @@ use crate::routes;
         (name = "contract", description = "Paths as shipped game clients have them; the game is that of the Host"),
         (name = "manager", description = "On-demand servers as shipped game clients ask for them"),
         (name = "players", description = "Signing in, sessions, profiles, bans"),
+        (name = "accounts", description = "Signing in by e-mail or by another provider, identities, export, deletion"),
         (name = "lobbies", description = "Lobbies, looked at from outside their sockets"),
         (name = "browser", description = "Which game servers players may choose from"),
         (name = "hosting", description = "Dedicated game servers"),

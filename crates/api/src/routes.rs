@@ -1,10 +1,12 @@
 //! The table of contents: every path there is.
 
+mod account_pages;
 mod admins;
 mod auth;
 mod bans;
 mod browser;
 mod builds;
+mod email;
 mod events;
 mod hosting;
 mod hosts;
@@ -86,6 +88,13 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         // players
         .routes(routes!(auth::anonymous)) // /v1/games/{game}/auth/anonymous
         .routes(routes!(auth::discord)) // /v1/games/{game}/auth/discord
+        .routes(routes!(email::sign_in)) // /v1/games/{game}/auth/email
+        .routes(routes!(email::sign_up)) // /v1/games/{game}/auth/email/sign-up
+        .routes(routes!(email::confirm)) // /v1/games/{game}/auth/email/confirm
+        .routes(routes!(email::forgot)) // /v1/games/{game}/auth/email/forgot
+        .routes(routes!(email::reset)) // /v1/games/{game}/auth/email/reset
+        .routes(routes!(account_pages::confirm, account_pages::confirmed)) // /v1/games/{game}/account/confirm
+        .routes(routes!(account_pages::reset, account_pages::changed)) // /v1/games/{game}/account/reset
         .routes(routes!(auth::refresh_of_game)) // /v1/games/{game}/auth/refresh
         .routes(routes!(auth::refresh)) // /v1/auth/refresh
         .routes(routes!(auth::sign_out)) // /v1/auth/sign-out

@@ -77,6 +77,14 @@ impl Rate {
         Self { count, period: Duration::from_millis(period_ms) }
     }
 
+    /// So many at once, and as many again per `period`; zero counts as one.
+    pub(crate) const fn of(count: u32, period: Duration) -> Self {
+        match NonZeroU32::new(count) {
+            Some(count) => Self { count, period },
+            None => Self { count: NonZeroU32::MIN, period },
+        }
+    }
+
     /// In which time one comes back.
     pub(crate) fn each(self) -> Duration {
         (self.period / self.count.get()).max(Duration::from_nanos(1))
@@ -89,6 +97,12 @@ impl Rate {
 pub struct RateLimits {
     /// Sign-ins and refreshes of one address: 10/s, 30 at once.
     pub sign_in: Rate,
+    /// Sign-ins to one account by its password, from all addresses together: 10 a minute.
+    pub password: Rate,
+    /// Mails that one address has us send: 30 an hour.
+    pub mail: Rate,
+    /// Mails to one recipient of one game: 5 an hour.
+    pub mail_to: Rate,
     /// Requests of one address without credentials: 50/s, 200 at once.
     pub anonymous: Rate,
     /// Requests of one address that present credentials, before these are looked at: 1,000/s, 2,000
@@ -115,6 +129,9 @@ impl Default for RateLimits {
     fn default() -> Self {
         Self {
             sign_in: Rate::new(10, 30),
+            password: Rate::of(10, Duration::from_mins(1)),
+            mail: Rate::of(30, Duration::from_hours(1)),
+            mail_to: Rate::of(5, Duration::from_hours(1)),
             anonymous: Rate::new(50, 200),
             presented: Rate::new(1_000, 2_000),
             player: Rate::new(50, 200),

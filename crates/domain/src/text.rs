@@ -2,6 +2,8 @@
 
 /// Longest name of a player, in characters.
 pub const USERNAME_CHARS_MAX: usize = 64;
+/// Longest e-mail address, in bytes (RFC 5321, 4.5.3.1).
+pub const EMAIL_BYTES_MAX: usize = 254;
 /// Longest chat message, in characters.
 pub const CHAT_CHARS_MAX: usize = 500;
 /// Longest name of a lobby, in characters.
@@ -16,6 +18,25 @@ pub const REASON_CHARS_MAX: usize = 200;
 /// A player's name; none if nothing that can be seen is left of it.
 pub fn username(text: &str) -> Option<String> {
     bounded(text, USERNAME_CHARS_MAX)
+}
+
+/// An e-mail address as accounts are found by it: trimmed, in lower case, of plain characters; none
+/// if it has not the form of one.
+pub fn email(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (local, domain) = text.rsplit_once('@')?;
+    let is_local = |b: u8| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&b);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let fits = text.len() <= EMAIL_BYTES_MAX
+        && (1..=64).contains(&local.len())
+        && local.split('.').all(|part| !part.is_empty() && part.bytes().all(is_local))
+        && domain.split('.').all(is_label);
+    fits.then(|| text.to_ascii_lowercase())
 }
 
 /// A chat message; none if nothing that can be seen is left of it.

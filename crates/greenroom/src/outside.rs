@@ -1,6 +1,6 @@
 //! The configuration as the outside understands it: limits, proxies, pages.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use greenroom_api::{
     ApiDeps, ApiSettings, GatewayLimits, ListLimits, Page, Rate, RateLimits, Router, ServeSettings,
@@ -76,8 +76,8 @@ pub(crate) fn images_config(
     ImagesConfig { engines, registries, pace, pull_timeout: settings.pull_timeout }
 }
 
-/// How sign-ins behave.
-pub(crate) fn auth_settings(config: &Config) -> AuthSettings {
+/// How sign-ins behave, when Greenroom listens at `listen`.
+pub(crate) fn auth_settings(config: &Config, listen: SocketAddr) -> AuthSettings {
     let auth = &config.root.auth;
     let base_url = auth.discord_base_url.trim_end_matches('/');
     AuthSettings {
@@ -90,6 +90,9 @@ pub(crate) fn auth_settings(config: &Config) -> AuthSettings {
             application_id: auth.discord_application_id.clone(),
             ..DiscordSettings::default()
         },
+        public_url: config.public_url(listen),
+        mail: config.mail(),
+        games: config.sign_in(),
     }
 }
 
@@ -130,6 +133,9 @@ fn trusted_proxies(config: &Config) -> TrustedProxies {
 fn rate_limits(limits: &Limits) -> RateLimits {
     RateLimits {
         sign_in: rate(limits.sign_ins_per_address),
+        password: rate(limits.password_tries_per_account),
+        mail: rate(limits.mails_per_address),
+        mail_to: rate(limits.mails_per_recipient),
         anonymous: rate(limits.requests_per_address),
         presented: rate(limits.credentials_per_address),
         player: rate(limits.requests_per_player),

@@ -112,7 +112,7 @@ impl Greenroom {
         let address = listener.local_addr()?;
         let (settings, settings_watch) = watch::channel(Arc::new(config.settings(address)));
         let engines = Engines::open(&config, &data).await?;
-        let node = start_node(&config, &engines, settings_watch).await?;
+        let node = start_node(&config, address, &engines, settings_watch).await?;
 
         let (ready, ready_watch) = watch::channel(false);
         let (closing, sockets, serving) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
@@ -214,6 +214,7 @@ impl Engines {
 
 async fn start_node(
     config: &Config,
+    listen: SocketAddr,
     engines: &Engines,
     settings: watch::Receiver<Arc<Settings>>,
 ) -> anyhow::Result<Node> {
@@ -226,7 +227,7 @@ async fn start_node(
         provider: engines.provider.clone(),
         images: engines.images.clone(),
         settings,
-        auth: outside::auth_settings(config),
+        auth: outside::auth_settings(config, listen),
         access_key,
         admin_token: None,
         greenroom: own_path()?.to_string_lossy().into_owned(),

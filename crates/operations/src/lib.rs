@@ -9,6 +9,7 @@ pub mod documents;
 pub mod events;
 pub mod failure;
 pub mod lobbies;
+pub mod mail;
 pub mod matches;
 pub mod node;
 pub mod passwords;

@@ -123,6 +123,7 @@ impl Node {
             Arc::clone(&clock),
             deps.auth,
         );
+        players.carry_letters(&tracker, shutdown.clone());
         let events = Events::start(log.clone(), settings.clone(), Arc::clone(&clock))
             .await
             .map_err(Failure::event_log)?;

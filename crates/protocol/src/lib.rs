@@ -1,6 +1,7 @@
 //! Wire types, identifiers and error codes of Greenroom. No I/O: this is what SDKs share.
 #![deny(missing_docs)]
 
+pub mod accounts;
 pub mod admins;
 pub mod auth;
 pub mod browser;

@@ -71,6 +71,7 @@ impl Default for Wish {
         // Limits have tests of their own; everybody here comes from one address.
         let plenty = Rate::new(1_000_000, 1_000_000);
         (api.limits.sign_in, api.limits.anonymous, api.limits.presented) = (plenty, plenty, plenty);
+        (api.limits.password, api.limits.mail, api.limits.mail_to) = (plenty, plenty, plenty);
         api.limits.sockets_per_address_max = 1_000;
         // Clients of a test that is over do not read.
         api.sockets.close_timeout = Duration::from_millis(100);

@@ -76,3 +76,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn addresses_of_e_mail() {
+    assert_eq!(email("  Ada.L+game@Example.ORG ").as_deref(), Some("ada.l+game@example.org"));
+    assert_eq!(email("ada@localhost").as_deref(), Some("ada@localhost"));
+    for bad in [
+        "",
+        "ada",
+        "@b.c",
+        "ada@",
+        "a..b@c.d",
+        ".a@c.d",
+        "a b@c.d",
+        "a@b..c",
+        "a@-b.c",
+        "a@b.c\r\nBcc: x@y.z",
+        "é@b.c",
+        "a@b_c",
+        "<a@b.c>",
+        "a@b@c.d",
+    ] {
+        assert_eq!(email(bad), None, "{bad:?}");
+    }
+    assert_eq!(email(&format!("{}@b.c", "a".repeat(65))), None);
+    assert_eq!(email(&format!("a@{}.c", "b".repeat(300))), None);
+}

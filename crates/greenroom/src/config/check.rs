@@ -29,9 +29,11 @@ mod container;
 mod hosting_api;
 mod hosts;
 mod images;
+mod sign_in;
 
 pub(super) use hosting_api::engines as hosting_api_engines;
 pub(super) use hosts::engines as docker_engines;
+pub(super) use sign_in::{mail_settings, public_url, settings as sign_in_settings};
 
 /// Most members that a lobby may be set to have.
 const LOBBY_MEMBERS_MAX: u32 = 1000;
@@ -68,6 +70,7 @@ pub(super) fn check(context: &mut Context, root: &Root) {
     }
     hosts::check(context, root);
     auth(context, &root.auth);
+    sign_in::check(context, root);
     at_least(context, "console.session_ttl", root.console.session_ttl, Duration::from_mins(1));
     limits(context, &root.limits);
     proxies(context, &root.trusted_proxies);

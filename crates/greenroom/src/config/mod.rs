@@ -17,6 +17,8 @@ use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::Path};
 
 use greenroom_domain::settings::Settings;
 use greenroom_fleet::{DockerConfig, HostingApiConfig};
+use greenroom_operations::{mail::MailSettings, players::SignInSettings};
+use greenroom_protocol::GameId;
 use secrecy::SecretString;
 use toml::{Table, Value};
 
@@ -35,6 +37,7 @@ default_game = "skirmish"
 
 [games.skirmish]
 studio = "demo"
+sign_in = { email = {} }
 lobby = { team_size = 4, members_max = 8, grace = "30s" }
 
 [games.skirmish.fleet]
@@ -143,6 +146,21 @@ impl Config {
     /// The other hosts that game servers are asked for; what is known of these is kept in `folder`.
     pub fn hosting_api_engines(&self, folder: &Path) -> Vec<HostingApiConfig> {
         check::hosting_api_engines(&self.root, folder)
+    }
+
+    /// Where players' browsers reach Greenroom when it listens at `listen`, without a slash at the end.
+    pub fn public_url(&self, listen: SocketAddr) -> String {
+        check::public_url(&self.root, listen)
+    }
+
+    /// How mail to players is sent.
+    pub fn mail(&self) -> MailSettings {
+        check::mail_settings(&self.root)
+    }
+
+    /// How players sign in to each game, beside by a name alone.
+    pub fn sign_in(&self) -> BTreeMap<GameId, SignInSettings> {
+        check::sign_in_settings(&self.root)
     }
 
     /// The key that signs access tokens, if the operator has set one.

@@ -11,6 +11,10 @@ use super::{
     value::{Bytes, ConnectionKind, LogFormat, ProviderKind, Rate},
 };
 
+mod accounts;
+
+pub use accounts::{EmailSignIn, Mail, SignIn};
+
 section_of! {
     /// The installation: where it listens, and where it keeps what it knows.
     Root {
@@ -24,6 +28,9 @@ section_of! {
         /// certificate must be for. A container with a network of its own is told host.docker.internal
         /// instead of 127.0.0.1: let Greenroom listen where that arrives.
         internal_url: Option<String> = none;
+        /// Where players' browsers reach Greenroom, such as "https://play.example.org": links in mails lead there.
+        /// Unset: where it listens, which is right on one machine alone.
+        public_url: Option<String> = none;
         /// The folder that holds everything. Made at the first start; one Greenroom at a time may use it.
         data_dir: PathBuf = "greenroom-data";
         /// The game that a request means that names none, where no game's `hosts` has its host.
@@ -37,6 +44,7 @@ section_of! {
         tls: Option<TlsFiles>;
         auth: Auth;
         console: Console;
+        mail: Mail;
         limits: Limits;
         trusted_proxies: TrustedProxies;
         images: Images;
@@ -115,6 +123,12 @@ section_of! {
         credentials_per_address: Rate = "2000/s";
         /// Sign-ins and refreshes of one client address.
         sign_ins_per_address: Rate = "30/s";
+        /// Attempts to sign in to one account by its password, from wherever they come.
+        password_tries_per_account: Rate = "10/min";
+        /// Mails that one client address has us send.
+        mails_per_address: Rate = "30/h";
+        /// Mails to one e-mail address, of one game.
+        mails_per_recipient: Rate = "5/h";
         /// Attempts of one client address to sign in to the console.
         admin_sign_ins_per_address: Rate = "10/min";
         /// Requests of one player.
@@ -283,6 +297,7 @@ section_of! {
         slug: Option<String> = none;
     }
     below {
+        sign_in: SignIn;
         lobby: Lobby;
         fleet: Option<Fleet>;
     }

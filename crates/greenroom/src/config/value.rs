@@ -60,6 +60,17 @@ pub enum ConnectionKind {
     Gateway,
 }
 
+/// How the connection to a mail server is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailEncryption {
+    /// From its begin.
+    Tls,
+    /// On demand.
+    StartTls,
+    /// Not at all.
+    None,
+}
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -178,6 +189,12 @@ texts! {
         "traefik" => Ok(Self::Traefik),
         "gateway" => Ok(Self::Gateway),
         _ => Err("is no way to reach a server".into()),
+    };
+    MailEncryption: "\"tls\", \"starttls\" or \"none\"", |text| match text {
+        "tls" => Ok(Self::Tls),
+        "starttls" => Ok(Self::StartTls),
+        "none" => Ok(Self::None),
+        _ => Err("is no way to encrypt a connection".into()),
     };
     PortProtocol: "\"tcp\", \"udp\", \"tcp+udp\" or \"tcp|udp\"", |text| match text {
         "tcp" => Ok(Self::Tcp),

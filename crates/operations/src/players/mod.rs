@@ -1,55 +1,33 @@
-//! Players: signing in and out, who a token belongs to, bans.
+//! Players: signing in and out, their accounts, who a token belongs to, bans.
 
 mod authenticate;
 mod ban;
 mod discord;
+mod email;
+mod letters;
 mod profile;
 mod refresh;
 mod sessions;
+mod settings;
 mod sign_in;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use greenroom_directory::Directory;
 use greenroom_protocol::{GameId, PlayerId, SessionId};
 use greenroom_storage::Storage;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
-use crate::{context::Clock, tokens::Tokens};
+use crate::{context::Clock, mail::Post, passwords::Passwords, tokens::Tokens};
 
 pub use discord::DiscordSettings;
+pub use settings::{AuthSettings, EmailSettings, SignInSettings};
 
 use discord::DiscordClient;
 
 /// Subject under which nodes tell each other that sessions have ended.
 pub const SESSIONS_ENDED: &str = "sessions-ended";
-
-/// How sign-ins behave.
-#[derive(Clone, Debug)]
-pub struct AuthSettings {
-    /// How long an access token of the contract's paths is good.
-    pub contract_access_ttl: Duration,
-    /// How long an access token of the native paths is good; it can be refreshed.
-    pub access_ttl: Duration,
-    /// How long a session lasts without being refreshed.
-    pub refresh_ttl: Duration,
-    /// How long a sign-in to the console lasts.
-    pub console_ttl: Duration,
-    /// Signing in by Discord.
-    pub discord: DiscordSettings,
-}
-
-impl Default for AuthSettings {
-    fn default() -> Self {
-        Self {
-            contract_access_ttl: Duration::from_hours(30 * 24),
-            access_ttl: Duration::from_mins(15),
-            refresh_ttl: Duration::from_hours(90 * 24),
-            console_ttl: Duration::from_hours(12),
-            discord: DiscordSettings::default(),
-        }
-    }
-}
 
 /// Which kind of tokens a sign-in is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +67,10 @@ pub struct Players {
     clock: Arc<dyn Clock>,
     settings: Arc<AuthSettings>,
     discord: DiscordClient,
+    passwords: Passwords,
+    post: Post,
+    /// Wakes the outbox of mails.
+    outbox: Arc<Notify>,
 }
 
 impl Players {
@@ -100,8 +82,22 @@ impl Players {
         clock: Arc<dyn Clock>,
         settings: AuthSettings,
     ) -> Self {
-        let discord = DiscordClient::default();
-        Self { storage, directory, tokens, clock, settings: Arc::new(settings), discord }
+        Self {
+            storage,
+            directory,
+            tokens,
+            clock,
+            discord: DiscordClient::default(),
+            passwords: Passwords::default(),
+            post: Post::new(settings.mail.clone()),
+            outbox: Arc::default(),
+            settings: Arc::new(settings),
+        }
+    }
+
+    /// Where mails to players leave.
+    pub fn post(&self) -> &Post {
+        &self.post
     }
 
     /// The public keys that tickets are checked with, as a JWK set.

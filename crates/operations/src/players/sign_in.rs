@@ -101,7 +101,7 @@ impl Players {
     }
 
     /// Records `unit` and a new session together, and answers with its tokens once they are durable.
-    async fn open_session(
+    pub(super) async fn open_session(
         &self,
         game: &GameId,
         account: Account,
@@ -159,7 +159,7 @@ impl Players {
     }
 }
 
-fn new_player_id() -> Result<PlayerId, Failure> {
+pub(super) fn new_player_id() -> Result<PlayerId, Failure> {
     PlayerId::new(Uuid::now_v7().to_string()).map_err(Failure::internal)
 }
 
