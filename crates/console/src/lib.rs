@@ -58,6 +58,7 @@ pub fn router(node: Node, settings: ConsoleSettings) -> Router {
         .route("/console/players/{game}/{id}", get(pages::player::show))
         .route("/console/players/{game}/{id}/ban", post(pages::player::ban))
         .route("/console/players/{game}/{id}/unban", post(pages::player::unban))
+        .route("/console/mail", get(pages::mail::show))
         .route("/console/audit", get(pages::audit::show))
         .route("/console/live/overview", get(live::streams::overview))
         .route("/console/live/servers", get(live::streams::servers))

@@ -6,6 +6,7 @@ pub(crate) mod builds;
 pub(crate) mod hosts;
 pub(crate) mod lobbies;
 pub(crate) mod lobby;
+pub(crate) mod mail;
 pub(crate) mod overview;
 pub(crate) mod player;
 pub(crate) mod players;

@@ -26,11 +26,12 @@ pub(crate) enum Section {
     Builds,
     Lobbies,
     Players,
+    Mail,
     Audit,
 }
 
 impl Section {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Overview,
         Self::Servers,
         Self::Browser,
@@ -38,6 +39,7 @@ impl Section {
         Self::Hosts,
         Self::Lobbies,
         Self::Players,
+        Self::Mail,
         Self::Audit,
     ];
 
@@ -50,6 +52,7 @@ impl Section {
             Self::Builds => "Builds",
             Self::Lobbies => "Lobbies",
             Self::Players => "Players",
+            Self::Mail => "Mail",
             Self::Audit => "Audit log",
         }
     }
@@ -63,6 +66,7 @@ impl Section {
             Self::Builds => "/console/builds",
             Self::Lobbies => "/console/lobbies",
             Self::Players => "/console/players",
+            Self::Mail => "/console/mail",
             Self::Audit => "/console/audit",
         }
     }

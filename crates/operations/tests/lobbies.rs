@@ -1,6 +1,7 @@
 //! Lobbies over a whole node: what players send and what they are told.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod outbox;
 mod support;
 
 use std::time::Duration;

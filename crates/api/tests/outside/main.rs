@@ -3,6 +3,7 @@
 
 mod support;
 
+mod accounts;
 mod bans;
 mod browser;
 mod contract;
@@ -19,6 +20,7 @@ mod overview;
 mod players;
 mod routes;
 mod serving;
+mod smtp;
 mod sockets;
 mod tls;
 mod traefik;

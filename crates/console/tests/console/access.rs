@@ -8,7 +8,7 @@ use greenroom_console::{ConsoleSettings, Rate};
 use greenroom_storage::AdminRole;
 
 /// Every guarded path as the router writes it, with one that fits.
-const GUARDED: [(&str, &str); 28] = [
+const GUARDED: [(&str, &str); 29] = [
     ("/console", "/console"),
     ("/console/servers", "/console/servers?state=ready"),
     ("/console/servers/{game}/{id}", "/console/servers/skirmish/one"),
@@ -29,6 +29,7 @@ const GUARDED: [(&str, &str); 28] = [
     ("/console/players/{game}/{id}", "/console/players/skirmish/one"),
     ("/console/players/{game}/{id}/ban", "/console/players/skirmish/one/ban"),
     ("/console/players/{game}/{id}/unban", "/console/players/skirmish/one/unban"),
+    ("/console/mail", "/console/mail"),
     ("/console/audit", "/console/audit"),
     ("/console/live/overview", "/console/live/overview"),
     ("/console/live/servers", "/console/live/servers"),

@@ -1,13 +1,17 @@
 //! What the pages show, do and write down.
 
+use std::time::Duration;
+
 use crate::support::Installation;
 use axum::http::{StatusCode, header};
 use greenroom_protocol::{
+    accounts::EmailSignUp,
     auth::BanRequest,
     lobby::{LobbyJoin, LobbyPhase},
 };
+use greenroom_storage::AdminRole;
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "/console",
     "/console/servers",
     "/console/servers?state=ended",
@@ -18,6 +22,7 @@ const PAGES: [&str; 11] = [
     "/console/lobbies",
     "/console/players",
     "/console/players?show=banned",
+    "/console/mail",
     "/console/audit",
 ];
 
@@ -244,4 +249,36 @@ async fn assets_are_kept_by_browsers_and_named_by_their_content() {
         "no-cache"
     );
     assert_eq!(browser.get(&format!("{folder}..%2Flib.rs")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn mails_are_shown_to_who_may_open_accounts() {
+    let installation = Installation::start().await;
+    let mut owner = installation.owner().await;
+    assert!(owner.get("/console/mail").await.text.contains("No mail yet"));
+    let request = EmailSignUp {
+        email: "ada@example.test".into(),
+        password: "correct horse".into(),
+        username: "<b>Ada".into(),
+    };
+    installation.node.players.sign_up_email(&installation.game, request).await.unwrap();
+    let shown = async {
+        loop {
+            let page = owner.get("/console/mail").await.text;
+            if page.contains("ada@example.test") {
+                return page;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let page = tokio::time::timeout(Duration::from_mins(1), shown).await.expect("the mail is shown");
+    assert!(
+        page.contains("token=") && page.contains("&lt;b&gt;Ada") && page.contains("Open its link"),
+        "{page}"
+    );
+    installation.node.admins.add("vera", "only looking", AdminRole::Viewer).await.unwrap();
+    let mut viewer = installation.browser();
+    viewer.sign_in("vera", "only looking", "").await;
+    let page = viewer.get("/console/mail").await.text;
+    assert!(!page.contains("token=") && page.contains("Your role may not see them"), "{page}");
 }

@@ -24,7 +24,7 @@ use greenroom_event_log::{EventLog, EventLogConfig};
 use greenroom_fleet::{ProcessConfig, Provider, ProviderConfig};
 use greenroom_operations::{
     Node, NodeDeps, PlayerPrincipal, SteadyClock,
-    players::{AuthSettings, ClientInfo, TokenKind},
+    players::{AuthSettings, ClientInfo, EmailSettings, SignInSettings, TokenKind},
     realtime::Connection,
 };
 use greenroom_protocol::{
@@ -93,7 +93,7 @@ impl Installation {
             provider: Provider::open(provider).await.unwrap(),
             images: greenroom_fleet::images::Images::none(),
             settings: game_settings,
-            auth: AuthSettings::default(),
+            auth: AuthSettings { games: [(game.clone(), by_email())].into(), ..AuthSettings::default() },
             access_key: None,
             admin_token: None,
             greenroom: "/nonexistent/greenroom".into(),
@@ -143,6 +143,10 @@ impl Installation {
     pub(crate) async fn lobby_of(&self, player: &TestPlayer) -> LobbyView {
         self.node.lobbies.create(&player.principal, LobbyCreate::default()).await.unwrap().view
     }
+}
+
+fn by_email() -> SignInSettings {
+    SignInSettings { email: Some(EmailSettings::default()), ..SignInSettings::default() }
 }
 
 pub(crate) struct Browser {

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
+mod accounts;
 mod hosts;
 
 fn parsed(text: &str, environment: impl Into<Environment>) -> Config {

@@ -64,6 +64,21 @@ impl TestNode {
     }
 
     pub(crate) async fn start_on(folder: &Path, lobby: LobbySettings, directory: Directory) -> Self {
+        Self::start_all(folder, lobby, directory, AuthSettings::default()).await
+    }
+
+    pub(crate) async fn start_with(folder: &Path, auth: AuthSettings) -> Self {
+        let directory =
+            Directory::open(DirectoryConfig::Embedded { path: folder.join("now.db") }).await.unwrap();
+        Self::start_all(folder, LobbySettings::default(), directory, auth).await
+    }
+
+    async fn start_all(
+        folder: &Path,
+        lobby: LobbySettings,
+        directory: Directory,
+        auth: AuthSettings,
+    ) -> Self {
         let log = EventLog::open(EventLogConfig::Embedded { path: folder.join("history.db") }).await.unwrap();
         let storage = Storage::open(StorageConfig::Embedded { path: folder.join("records.db") }).unwrap();
         let provider = Provider::open(ProviderConfig::processes(ProcessConfig {
@@ -84,7 +99,7 @@ impl TestNode {
             provider,
             images: greenroom_fleet::images::Images::none(),
             settings,
-            auth: AuthSettings::default(),
+            auth,
             access_key: None,
             admin_token: None,
             greenroom: "/nonexistent/greenroom".into(),
