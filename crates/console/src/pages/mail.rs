@@ -36,19 +36,19 @@ pub(crate) async fn show(view: View) -> Response {
 }
 
 fn sent_by(server: Option<&MailServer>) -> Markup {
-    match server {
-        Some(server) => html! {
-            code { (server.host) ":" (server.port) } " "
-            span.soft { @match server.tls {
-                MailTls::Implicit => { "with TLS" }
-                MailTls::StartTls => { "with STARTTLS" }
-                MailTls::None => { "unencrypted" }
-            } }
-        },
-        None => html! {
+    let Some(server) = server else {
+        return html! {
             "nobody: " code { "[mail]" } " in the configuration names no server, so mails are shown here instead. \
              They are kept in memory alone."
-        },
+        };
+    };
+    html! {
+        code { (server.host) ":" (server.port) } " "
+        span.soft { @match server.tls {
+            MailTls::Implicit => { "with TLS" }
+            MailTls::StartTls => { "with STARTTLS" }
+            MailTls::None => { "unencrypted" }
+        } }
     }
 }
 

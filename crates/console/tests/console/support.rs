@@ -146,7 +146,7 @@ impl Installation {
 }
 
 fn by_email() -> SignInSettings {
-    SignInSettings { email: Some(EmailSettings::default()), ..SignInSettings::default() }
+    SignInSettings { email: Some(EmailSettings::default()) }
 }
 
 pub(crate) struct Browser {

@@ -54,23 +54,20 @@ impl Players {
             profile: serde_json::Value::Object(serde_json::Map::new()),
         };
         let unit = self.storage.one_time_tokens().use_unit(&found.hash, CONFIRM, now);
-        let (player, made) = match found.player {
-            Some(player) => {
-                let identities = self.storage.identities();
-                let unit = identities.link_unit(game, &player, &identity, now).map_err(Failure::storage)?;
-                (player, unit)
-            }
-            None => {
-                let new = NewPlayer {
-                    id: super::sign_in::new_player_id()?,
-                    game: game.clone(),
-                    username: data.username.unwrap_or_default(),
-                    created_at: now,
-                    identity: Some(identity),
-                };
-                let unit = self.storage.players().create_unit(&new).map_err(Failure::storage)?;
-                (new.id, unit)
-            }
+        let (player, made) = if let Some(player) = found.player {
+            let identities = self.storage.identities();
+            let unit = identities.link_unit(game, &player, &identity, now).map_err(Failure::storage)?;
+            (player, unit)
+        } else {
+            let new = NewPlayer {
+                id: super::sign_in::new_player_id()?,
+                game: game.clone(),
+                username: data.username.unwrap_or_default(),
+                created_at: now,
+                identity: Some(identity),
+            };
+            let unit = self.storage.players().create_unit(&new).map_err(Failure::storage)?;
+            (new.id, unit)
         };
         let password = self.storage.identities().set_password_unit(&player, &data.password_hash, now);
         match self.storage.apply(unit.and(made).and(password)).await {
