@@ -73,10 +73,11 @@ impl Default for Health {
 }
 
 impl Health {
-    /// When the server counts as unhealthy, if it was last heard of at `last`, a ping or its start.
-    pub fn due(&self, last: Timestamp, is_start: bool) -> Timestamp {
-        let patience = self.period.saturating_mul(self.failure_threshold.max(1));
-        last.after(if is_start { patience.saturating_add(self.initial_delay) } else { patience })
+    /// How long a server may be silent that was heard of last by a ping, or (`is_first`) whose first ping is
+    /// waited for.
+    pub fn patience(&self, is_first: bool) -> Duration {
+        let misses = self.period.saturating_mul(self.failure_threshold.max(1));
+        if is_first { misses.saturating_add(self.initial_delay) } else { misses }
     }
 }
 

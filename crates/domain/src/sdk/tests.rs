@@ -86,6 +86,7 @@ fn a_server_that_said_it_is_ready_is_marked_so_until_the_provider_agrees() {
     assert_eq!(did(&mut server, Change::Ready), Ok(true));
     assert_eq!(did(&mut server, Change::Ready), Ok(false), "saying it again changes nothing");
     assert_eq!(object(&server).state, State::RequestReady);
+    assert_eq!(server.next(&Seen::Starting, 3, at(1)), Step::MarkReady);
     let server = committed(server.next(&Seen::Ready, 3, at(1)));
     assert_eq!(object(&server).state, State::Ready);
     assert!(server.is_warm());
@@ -146,6 +147,7 @@ fn a_server_gives_itself_away() {
     // Before it is ready, too: then it is allocated as soon as it is.
     let mut early = starting(None);
     assert_eq!(did(&mut early, Change::Allocate), Ok(true));
+    assert_eq!(early.next(&Seen::Starting, 3, at(1)), Step::MarkReady);
     assert_eq!(committed(early.next(&Seen::Ready, 3, at(1))).state, ServerState::Allocated);
 }
 
@@ -177,8 +179,8 @@ fn silence_stops_a_server_or_fails_its_start() {
 #[test]
 fn pings_are_due_after_the_initial_delay_and_the_misses() {
     let health = Health::default();
-    assert_eq!(health.due(at(0), true), at(20_000));
-    assert_eq!(health.due(at(0), false), at(15_000));
+    assert_eq!(health.patience(true), Duration::from_secs(20));
+    assert_eq!(health.patience(false), Duration::from_secs(15));
 }
 
 #[test]

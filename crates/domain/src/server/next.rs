@@ -30,7 +30,8 @@ pub enum Step {
     Commit(Box<Server>),
     /// Tell the provider to stop it.
     Stop,
-
+    /// Tell the provider that it has said it is ready; nothing else until the provider agrees.
+    MarkReady,
     /// Append the oldest pending fact, then commit [`Server::fact_appended`].
     Append(PendingFact),
     /// Append what is pending, write the history's row, then delete the document.
@@ -48,6 +49,7 @@ impl Server {
                 Some(due) if !is_due(due, now) => Step::Wait(Some(due)),
                 Some(_) | None => Step::Start,
             },
+            (ServerState::Starting, Seen::Starting) if self.has_said_ready() => Step::MarkReady,
             (ServerState::Starting, Seen::Starting)
             | (ServerState::Starting | ServerState::Stopping, Seen::Unreachable) => Step::Wait(None),
             (ServerState::Starting, Seen::Ready) => self.ready(now),
@@ -127,6 +129,10 @@ impl Server {
         server.allocated_at = Some(now);
         server.pass(ServerState::Allocated, now);
         if delivered { Step::Commit(Box::new(server)) } else { Step::Deliver(Box::new(server)) }
+    }
+
+    fn has_said_ready(&self) -> bool {
+        self.sdk.as_deref().is_some_and(|sdk| sdk.is_ready_said)
     }
 
     fn settle(&self, now: Timestamp) -> Step {

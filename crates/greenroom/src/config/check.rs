@@ -29,6 +29,7 @@ mod container;
 mod hosting_api;
 mod hosts;
 mod images;
+mod sdk;
 mod sign_in;
 
 pub(super) use hosting_api::engines as hosting_api_engines;
@@ -176,13 +177,13 @@ fn fleet_settings(game: &GameId, fleet: &Fleet) -> FleetSettings {
         ready: fleet.ready.clone(),
         ready_timeout: fleet.ready_timeout,
         start_tries_max: fleet.start_tries_max,
-        stop_grace: fleet.stop_grace,
+        stop_grace: fleet.stop_grace.unwrap_or_else(|| sdk::stop_grace(fleet)),
         ready_min: fleet.ready_min,
         ready_max: fleet.ready_max,
         running_max: fleet.running_max,
         // Unset only where no server stands ready, and then nothing is handed over late.
         warm_payload: fleet.warm_payload.unwrap_or(WarmPayload::Ignore),
-        sdk: None,
+        sdk: sdk::settings(fleet),
         version: version(fleet),
         regions: fleet.regions.clone(),
         limits: ServerLimits {
@@ -349,7 +350,10 @@ fn fleet(context: &mut Context, path: &str, fleet: &Fleet, root: &Root) {
     between(context, &join(path, "start_tries_max"), fleet.start_tries_max, 1..=20);
     at_least(context, &join(path, "ready_timeout"), fleet.ready_timeout, Duration::from_millis(100));
     at_most(context, &join(path, "ready_timeout"), fleet.ready_timeout, SERVER_WAIT_MAX);
-    at_most(context, &join(path, "stop_grace"), fleet.stop_grace, SERVER_WAIT_MAX);
+    if let Some(grace) = fleet.stop_grace {
+        at_most(context, &join(path, "stop_grace"), grace, SERVER_WAIT_MAX);
+    }
+    sdk::check(context, path, fleet);
     if fleet.log_max.0 < LOG_BYTES_MIN {
         context.error(
             join(path, "log_max"),
@@ -384,7 +388,7 @@ fn pool(context: &mut Context, path: &str, fleet: &Fleet) {
     if let (Some((name, size)), None) = (of_size, fleet.warm_payload) {
         let sentence = format!(
             "it is missing, and {name} is {size}; a server that stands ready is told its payload later: \
-             write \"file\", or \"ignore\" if it needs none"
+             write \"file\", \"sdk\" if it watches through the SDK, or \"ignore\" if it needs none"
         );
         context.error(join(path, "warm_payload"), sentence);
     }

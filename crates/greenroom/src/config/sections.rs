@@ -344,14 +344,19 @@ section_of! {
         /// When it counts as ready for players: "listening" once it holds every port it was given,
         /// `"log:REGULAR EXPRESSION"` once a line of its output matches, `"after:DURATION"` after a time,
         /// "health" once the health check of a container's image succeeds. If its image has a health check, that
-        /// must have succeeded in any case.
+        /// must have succeeded in any case. "sdk" once it calls Ready through the Agones SDK; with `sdk = true`.
         ready: Readiness = "listening";
         /// How long it may take until it is ready.
         ready_timeout: Duration = "30s";
         /// How often a start is tried before the request for a server fails.
         start_tries_max: u32 = 3;
-        /// How long it has between being asked to stop (SIGTERM) and being made to (SIGKILL).
-        stop_grace: Duration = "10s";
+        /// How long it has between being asked to stop (SIGTERM) and being made to (SIGKILL). Unset: 10s, or 45s
+        /// with `sdk = true`.
+        stop_grace: Option<Duration> = none;
+        /// Whether each server finds the endpoint of the Agones SDK: in a container with a network of its own at
+        /// the ports 9358 (HTTP) and 9357 (gRPC), everywhere else at those that AGONES_SDK_HTTP_PORT and
+        /// AGONES_SDK_GRPC_PORT name.
+        sdk: bool = false;
         /// How many stand ready ahead of demand, at least. Above 0, `warm_payload` must be set.
         ready_min: u32 = 0;
         /// How many stand ready at the most: between the two the number follows demand. It rises at once with
@@ -361,7 +366,8 @@ section_of! {
         /// How many may run at once, starting and stopping ones included.
         running_max: u32 = 20;
         /// How a server that stood ready learns its payload: "file" by the file that GREENROOM_PAYLOAD_FILE
-        /// names, "ignore" if it needs none.
+        /// names, "sdk" by the annotation `greenroom.dev/payload` of what it watches through the SDK, "ignore" if
+        /// it needs none.
         warm_payload: Option<WarmPayload> = none;
         /// The version of servers that are asked for without one, and of those that stand ready; `{version}` in
         /// the command. A new one replaces the servers that stand ready. Unset: of containers, the newest one
@@ -381,6 +387,45 @@ section_of! {
         gateway: Option<Gateway>;
         ports: Vec<Port>;
         limits: ServerLimits;
+        health: Health;
+        counters: BTreeMap<String, Counter>;
+        lists: BTreeMap<String, List>;
+    }
+}
+
+section_of! {
+    /// What is expected of the health pings that its servers send through the SDK: from the first one on, or from
+    /// their start with `ready = "sdk"`. One that is silent is stopped. Only with `sdk = true`.
+    Health {
+        /// Whether nothing is expected.
+        disabled: bool = false;
+        /// How often a ping is expected.
+        period: Duration = "5s";
+        /// After how many missing ones a server counts as unhealthy.
+        failure_threshold: u32 = 3;
+        /// How long after its start, or Greenroom's, none is expected.
+        initial_delay: Duration = "5s";
+    }
+}
+
+section_of! {
+    /// A counter that each of its servers has in the SDK. Only with `sdk = true`.
+    Counter {
+        /// What it begins with.
+        count: u32 = 0;
+        /// The most it can be; a server may change this.
+        capacity: u32 = required;
+    }
+}
+
+section_of! {
+    /// A list that each of its servers has in the SDK. The list `players`, for 100, is there in any case. Only with
+    /// `sdk = true`.
+    List {
+        /// Most values, up to 1000; a server may change this.
+        capacity: u32 = required;
+        /// What it begins with.
+        values: Vec<String> = [];
     }
 }
 

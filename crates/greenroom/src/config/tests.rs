@@ -95,7 +95,7 @@ fn all_errors_are_told_at_once_each_with_its_path() {
 
         [games.skirmish.fleet]
         command = "run"
-        ready = "sdk"
+        ready = "soon"
         ports = [{ name = "default" }, 5]
     "#;
     assert_eq!(
@@ -108,7 +108,7 @@ fn all_errors_are_told_at_once_each_with_its_path() {
             "games.skirmish.lobby.members_max: it is -1; expected a whole number from 0 to 4294967295",
             r#"games.skirmish.lobby.grace: "30" has no unit: write "30s" for seconds; expected a duration, such as "500ms", "30s", "4h" or "30d""#,
             r#"games.skirmish.fleet.command: it is a text; expected a list of texts, such as ["a", "b"]"#,
-            r#"games.skirmish.fleet.ready: "sdk" is not there yet: this version has no endpoint for game servers' SDKs. Most servers are ready when they listen: write "listening"; expected "listening", "log:<regular expression>", "after:<duration>" or "health""#,
+            r#"games.skirmish.fleet.ready: "soon" is no sign of readiness; expected "listening", "log:<regular expression>", "after:<duration>", "health" or "sdk""#,
             r#"games.skirmish.fleet.ports[0].protocol: it is missing; expected "tcp", "udp", "tcp+udp" or "tcp|udp""#,
             "games.skirmish.fleet.ports[1]: it is a whole number; expected a table",
             "dafault_game: there is no such setting; did you mean `default_game`?",
@@ -126,12 +126,27 @@ fn a_file_that_is_no_toml_names_the_place() {
 #[test]
 fn what_is_not_there_yet_says_so() {
     assert!(fleet_error("provider = \"agones\"").contains("not there yet"));
-    assert!(fleet_error("warm_payload = \"sdk\"").contains("not there yet"));
 }
 
 #[test]
 fn settings_that_do_not_fit_together_are_refused() {
     for (line, expected) in [
+        ("ready = \"sdk\"", "games.skirmish.fleet.ready: it needs the SDK's endpoint; set sdk = true, or"),
+        ("warm_payload = \"sdk\"", "games.skirmish.fleet.warm_payload: it needs the SDK's endpoint"),
+        ("counters.rooms = { capacity = 1 }", "games.skirmish.fleet.counters: it needs the SDK's endpoint"),
+        (
+            "sdk = true\ncounters.rooms = { count = 3, capacity = 2 }",
+            "games.skirmish.fleet.counters.rooms.count: it is 3, more than capacity = 2",
+        ),
+        (
+            "sdk = true\nlists.maps = { capacity = 1001 }",
+            "games.skirmish.fleet.lists.maps.capacity: it is 1001; expected 0 to 1000",
+        ),
+        (
+            "sdk = true\nlists.maps = { capacity = 1, values = [\"a\", \"b\"] }",
+            "games.skirmish.fleet.lists.maps.values: it has 2 values, more than capacity = 1",
+        ),
+        ("sdk = true\nhealth.period = \"1ms\"", "games.skirmish.fleet.health.period: it is 1ms"),
         ("ready_min = 2", "games.skirmish.fleet.warm_payload: it is missing, and ready_min is 2"),
         ("ready_max = 2", "games.skirmish.fleet.warm_payload: it is missing, and ready_max is 2"),
         (

@@ -203,11 +203,11 @@ texts! {
         "tcp|udp" => Ok(Self::Either),
         _ => Err("is no protocol".into()),
     };
-    Readiness: "\"listening\", \"log:<regular expression>\", \"after:<duration>\" or \"health\"", readiness;
-    WarmPayload: "\"file\" or \"ignore\"", |text| match text {
+    Readiness: "\"listening\", \"log:<regular expression>\", \"after:<duration>\", \"health\" or \"sdk\"", readiness;
+    WarmPayload: "\"file\", \"sdk\" or \"ignore\"", |text| match text {
         "file" => Ok(Self::File),
         "ignore" => Ok(Self::Ignore),
-        "sdk" => Err("is not there yet: let the server read the file that GREENROOM_PAYLOAD_FILE names, and write \"file\"".into()),
+        "sdk" => Ok(Self::Sdk),
         _ => Err("is no way to hand over a payload".into()),
     };
     VersionSource: "\"engine\" or \"registry\"", |text| match text {
@@ -318,11 +318,7 @@ fn network(text: &str) -> Result<ContainerNetwork, String> {
 fn readiness(text: &str) -> Result<Readiness, String> {
     match text {
         "listening" => return Ok(Readiness::Listening),
-        "sdk" => {
-            return Err("is not there yet: this version has no endpoint for game servers' SDKs. \
-                        Most servers are ready when they listen: write \"listening\""
-                .into());
-        }
+        "sdk" => return Ok(Readiness::Sdk),
         "health" => return Ok(Readiness::Health),
         _ => {}
     }

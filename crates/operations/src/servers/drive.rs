@@ -156,6 +156,7 @@ impl Servers {
             Step::Wait(due) => return Ok(Outcome::Idle(due)),
             Step::Start => return self.start_try(&server, revision).await,
             Step::Stop => return self.stop_try(&server).await,
+            Step::MarkReady => return self.mark_ready(&server).await,
             Step::Append(fact) => {
                 self.0.events.append(Self::fact(&server, fact)).await?;
                 let mut next = (*server).clone();
@@ -335,6 +336,19 @@ impl Servers {
         }
     }
 
+    async fn mark_ready(&self, server: &Server) -> Result<Outcome, StepError> {
+        let instance = server.instance();
+        match self.0.machines.mark_ready(&instance).await {
+            // What comes of it is seen.
+            Ok(()) => Ok(Outcome::Idle(None)),
+            Err(ProviderError::NotFound(_)) => {
+                self.0.view.note_missing(&instance);
+                Ok(Outcome::Again)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Hands over the payload; false if the server is gone.
     async fn deliver(&self, server: &Server) -> Result<bool, StepError> {
         let instance = server.instance();
@@ -374,7 +388,7 @@ impl Servers {
         }
     }
 
-    fn tries_max(&self, server: &Server) -> u32 {
+    pub(crate) fn tries_max(&self, server: &Server) -> u32 {
         self.fleet(&server.birth.game).map_or(1, |fleet| fleet.start_tries_max)
     }
 

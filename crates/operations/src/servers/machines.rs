@@ -1,12 +1,12 @@
 //! What runs the servers: a provider, or in tests one that does as it is told.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use greenroom_domain::server::{Exit, ExitCause, Seen, ServerPort};
 use greenroom_fleet::{
     BoundPort, HostStatus, LogLines, LogQuery, Observations, Observed, Phase, Provider, ProviderError,
-    StartError, StartSpec, Started, Usage,
+    StartError, StartSpec, Started, Usage, sdk::SdkBackend,
 };
 use greenroom_protocol::ServerId;
 use tokio::sync::watch;
@@ -86,6 +86,23 @@ impl Machines {
             Self::Provider(provider) => provider.deliver_payload(id, payload).await,
             #[cfg(test)]
             Self::Scripted(scripted) => scripted.deliver_payload(id, payload),
+        }
+    }
+
+    /// Answers what game servers ask through the SDK.
+    pub(crate) fn serve_sdk(&self, backend: Arc<dyn SdkBackend>) {
+        match self {
+            Self::Provider(provider) => provider.serve_sdk(backend),
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.serve_sdk(backend),
+        }
+    }
+
+    pub(crate) async fn mark_ready(&self, id: &ServerId) -> Result<(), ProviderError> {
+        match self {
+            Self::Provider(provider) => provider.mark_ready(id).await,
+            #[cfg(test)]
+            Self::Scripted(scripted) => scripted.mark_ready(id),
         }
     }
 

@@ -43,6 +43,7 @@ mod pool;
 mod pull;
 mod reconcile;
 mod route;
+mod sdk;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -117,6 +118,8 @@ struct Shared {
     newest: Mutex<HashMap<GameId, version::Newest>>,
     drivers: drive::Drivers,
     in_flight: idempotency::InFlight,
+    pings: sdk::Pings,
+    sdk_inboxes: sdk::Inboxes,
     /// The bearer tokens' secrets of instances that are to be started, by instance.
     secrets: Mutex<HashMap<ServerId, String>>,
     /// The instances whose host did not have their image.
@@ -149,6 +152,7 @@ impl Servers {
     async fn start_on(shared: Shared) -> Result<Self, StartError> {
         let servers = Self(Arc::new(shared));
         servers.take_up().await?;
+        servers.0.machines.serve_sdk(sdk::Backend::of(&servers));
         Ok(servers)
     }
 
@@ -192,6 +196,8 @@ impl ServersDeps {
             newest: Mutex::default(),
             drivers: drive::Drivers::default(),
             in_flight: idempotency::InFlight::default(),
+            pings: sdk::Pings::default(),
+            sdk_inboxes: sdk::Inboxes::default(),
             secrets: Mutex::default(),
             image_waits: Mutex::default(),
             is_draining: AtomicBool::new(false),

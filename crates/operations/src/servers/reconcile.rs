@@ -62,6 +62,8 @@ impl Servers {
         self.0.tracker.spawn(async move { observer.watch_machines(sightings).await });
         self.0.tracker.spawn(async move { resyncer.resync_for_ever().await });
         self.0.tracker.spawn(async move { pooler.keep_pools().await });
+        let (health, shutdown) = (self.clone(), self.0.shutdown.clone());
+        self.0.tracker.spawn(async move { shutdown.run_until_cancelled(health.watch_health()).await });
         let (sampler, shutdown) = (self.clone(), self.0.shutdown.clone());
         // Samples are kept nowhere, so that its end needs no order.
         self.0.tracker.spawn(async move { shutdown.run_until_cancelled(sampler.sample_usage()).await });

@@ -1,6 +1,7 @@
 //! The node's picture of all servers: their documents as the watch told them, what the provider
 //! sees, and what this node has reserved and not yet committed.
 
+mod objects;
 mod places;
 
 use std::{
@@ -12,7 +13,8 @@ use std::{
 use greenroom_directory::Revision;
 use greenroom_domain::{
     fleet::{DemandHistory, PoolHealth},
-    server::{Seen, Server, ServerPort, ServerState},
+    sdk::GameServer,
+    server::{Seen, Server, ServerPort, ServerState, StopReason},
 };
 use greenroom_fleet::{HostStatus, Observed, Phase};
 use greenroom_protocol::{GameId, HostId, RegionId, ServerId, Timestamp};
@@ -44,6 +46,8 @@ struct State {
     removed: HashSet<ServerId>,
     removed_order: VecDeque<ServerId>,
     instances: HashMap<ServerId, Instance>,
+    /// How those servers see themselves that have asked, by the name of their try.
+    objects: HashMap<ServerId, watch::Sender<Arc<GameServer>>>,
     /// Hosts that cannot be asked at the moment.
     lost: HashSet<HostId>,
     /// Where the next try of a server goes whose last one is just being written down as failed.
@@ -112,6 +116,12 @@ impl View {
         // Under the same lock, so that no plan sees a warm server's end without what it says of the pool.
         let end = old.filter(|entry| entry.server.is_warm()).and_then(|entry| match server.state {
             ServerState::Ended | ServerState::Lost => Some(true),
+            // Nobody had it, and it would not stand ready.
+            ServerState::Stopping
+                if matches!(server.stop_reason, Some(StopReason::Itself | StopReason::Unhealthy)) =>
+            {
+                Some(true)
+            }
             ServerState::Ready if entry.server.state == ServerState::Starting => Some(false),
             _ => None,
         });
@@ -139,8 +149,10 @@ impl View {
             state.codes.entry(game.clone()).or_default().insert(code.clone(), id.clone());
         }
         state.game_of.insert(id.clone(), game.clone());
-        let entry = Entry { server: Arc::new(server), revision: Some(revision), held };
+        let server = Arc::new(server);
+        let entry = Entry { server: Arc::clone(&server), revision: Some(revision), held };
         state.games.entry(game).or_default().insert(id, entry);
+        state.tell(&server);
         drop(state);
         self.changed();
         true
@@ -218,6 +230,7 @@ impl View {
             };
             state.instances.insert(observed.id.clone(), instance);
         }
+        state.tell_instance(&observed.id);
         drop(state);
         // A waiter may check whether a server that was given to it still lives.
         self.changed();
@@ -241,6 +254,7 @@ impl View {
         instance.ports = ports;
         instance.has_payload = has_payload;
         instance.word = word;
+        state.tell_instance(id);
     }
 
     /// Takes in that the provider knows nothing of an instance.
@@ -292,6 +306,13 @@ impl View {
     /// Whether the host of a server can be asked.
     pub(crate) fn is_host_reachable(&self, server: &Server) -> bool {
         self.state.lock().is_reachable(server)
+    }
+
+    /// Whether the present try of a server runs, as far as its host can be asked.
+    pub(crate) fn is_running(&self, server: &Server) -> bool {
+        let state = self.state.lock();
+        let known = state.instances.get(&server.instance());
+        known.is_some_and(|known| !matches!(known.phase, Phase::Ended(_))) && state.is_reachable(server)
     }
 
     /// Whether somebody has paused the container of a server.
@@ -376,6 +397,9 @@ impl State {
         let Some(game) = self.game_of.remove(id) else { return };
         if let Some(servers) = self.games.get_mut(&game) {
             let entry = servers.remove(id);
+            if let Some(entry) = &entry {
+                self.objects.remove(&entry.server.instance());
+            }
             let code = entry.as_ref().and_then(|entry| entry.server.birth.code.as_ref());
             // A later server may have the code by now.
             if let Some(codes) = self.codes.get_mut(&game)

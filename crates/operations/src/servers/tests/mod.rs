@@ -7,6 +7,7 @@ mod images;
 mod pools;
 mod restarts;
 pub(crate) mod scripted;
+mod sdk;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -150,6 +151,8 @@ impl Node {
             newest: Mutex::default(),
             drivers: drive::Drivers::default(),
             in_flight: idempotency::InFlight::default(),
+            pings: super::sdk::Pings::default(),
+            sdk_inboxes: super::sdk::Inboxes::default(),
             secrets: Mutex::default(),
             image_waits: Mutex::default(),
             is_draining: std::sync::atomic::AtomicBool::new(false),

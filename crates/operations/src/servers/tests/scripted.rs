@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use greenroom_fleet::{
     BoundPort, Exit, ExitCause, HostState, HostStatus, Launch, Observed, Phase, ProviderError, StartError,
-    StartSpec, Started,
+    StartSpec, Started, sdk::SdkBackend,
 };
 use greenroom_protocol::{HostId, ServerId, Timestamp};
 use parking_lot::Mutex;
@@ -42,6 +42,8 @@ struct World {
     next_port: u16,
     running_most: usize,
     deliveries_fail: u32,
+    sdk: Option<Arc<dyn SdkBackend>>,
+    forgets_ready_words: bool,
 }
 
 #[derive(Clone)]
@@ -70,6 +72,8 @@ impl Scripted {
             next_port: 7000,
             running_most: 0,
             deliveries_fail: 0,
+            sdk: None,
+            forgets_ready_words: false,
         };
         Self {
             world: Arc::new(Mutex::new(world)),
@@ -240,6 +244,33 @@ impl Scripted {
         }
         let instance = world.instances.get_mut(id).ok_or_else(|| ProviderError::NotFound(id.clone()))?;
         instance.payload = Some(payload.clone());
+        Ok(())
+    }
+
+    pub(crate) fn serve_sdk(&self, backend: Arc<dyn SdkBackend>) {
+        self.world.lock().sdk = Some(backend);
+    }
+
+    /// What a game server's SDK would be answered by.
+    pub(crate) fn sdk(&self) -> Arc<dyn SdkBackend> {
+        self.world.lock().sdk.clone().expect("the servers have started")
+    }
+
+    /// It is told which servers are ready, and does not do it.
+    pub(crate) fn forget_ready_words(&self, forgets: bool) {
+        self.world.lock().forgets_ready_words = forgets;
+    }
+
+    pub(crate) fn mark_ready(&self, id: &ServerId) -> Result<(), ProviderError> {
+        let world = self.world.lock();
+        if !world.instances.contains_key(id) {
+            return Err(ProviderError::NotFound(id.clone()));
+        }
+        if world.forgets_ready_words {
+            return Ok(());
+        }
+        drop(world);
+        self.pass(id, Phase::Ready { at: Timestamp::default() });
         Ok(())
     }
 
