@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clap::ValueEnum;
 
-use crate::{fuzz, golden, layers, process};
+use crate::{fuzz, golden, layers, process, sdks};
 
 /// How long each fuzz target runs.
 const FUZZ_SECONDS: u64 = 60;
@@ -23,6 +23,8 @@ pub(crate) enum Step {
     Docs,
     /// All tests.
     Tests,
+    /// Game servers with the published SDKs of Agones find what they expect.
+    Sdks,
     /// Golden files are as the code would write them.
     Golden,
     /// What parses survives mutated input.
@@ -77,6 +79,7 @@ fn perform(step: Step) -> anyhow::Result<()> {
                 .env("RUSTDOCFLAGS", "-D warnings"),
         ),
         Step::Tests => process::run(process::cargo().args(["test", "--workspace"])),
+        Step::Sdks => sdks::run(),
         Step::Golden => golden::compare(),
         Step::Fuzz => fuzz::run(FUZZ_SECONDS, None, None),
     }

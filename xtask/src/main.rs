@@ -6,6 +6,7 @@ mod fuzz;
 mod golden;
 mod layers;
 mod process;
+mod sdks;
 
 use clap::{Parser, Subcommand};
 

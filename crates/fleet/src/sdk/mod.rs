@@ -169,3 +169,6 @@ async fn listen_again(id: &ServerId, place: Place, closed: &CancellationToken) -
         pause = (pause * 2).min(AGAIN.1);
     }
 }
+
+#[cfg(test)]
+mod measure_tests;

@@ -11,4 +11,5 @@ mod logs;
 mod loss;
 mod measure;
 mod readiness;
+mod real_sdks;
 mod sdk_endpoint;

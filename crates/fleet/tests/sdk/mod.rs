@@ -184,13 +184,7 @@ pub(crate) async fn call_with(port: u16, method: &str, path: &str, head: &str, b
 
 /// The clients that are made of `proto/`.
 pub(crate) mod client {
-    #![expect(
-        unreachable_pub,
-        clippy::pedantic,
-        clippy::allow_attributes,
-        clippy::allow_attributes_without_reason,
-        reason = "it is not written by hand"
-    )]
+    #![expect(unreachable_pub, clippy::allow_attributes_without_reason, reason = "it is not written by hand")]
 
     pub(crate) mod sdk {
         include!(concat!(env!("OUT_DIR"), "/client/agones.dev.sdk.rs"));
