@@ -1,5 +1,7 @@
 //! Dedicated servers: allocating, listing and stopping them.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -243,9 +245,53 @@ pub struct ServerView {
     /// Its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<ExitView>,
+    /// What it has said of itself through the SDK, where its fleet has that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sdk: Option<SdkView>,
     /// Every state it was in, oldest first.
     #[serde(default)]
     pub history: Vec<StateChange>,
+}
+
+/// What a game server has said of itself through the Agones SDK.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SdkView {
+    /// Where it stands in the SDK's words, such as `Ready`, `Reserved` or `Allocated`.
+    pub state: String,
+    /// When its reservation runs out, if it has reserved itself for a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved_until: Option<Timestamp>,
+    /// Labels that it set.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations that it set.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// Its counters, by name.
+    #[serde(default)]
+    pub counters: BTreeMap<String, CounterView>,
+    /// Its lists, by name; `players` is always there.
+    #[serde(default)]
+    pub lists: BTreeMap<String, ListView>,
+}
+
+/// A number with a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct CounterView {
+    /// From 0 to `capacity`.
+    pub count: i64,
+    /// The most it can be.
+    pub capacity: i64,
+}
+
+/// Distinct values with a bound on their number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, JsonSchema)]
+pub struct ListView {
+    /// Most values.
+    pub capacity: i64,
+    /// In the order in which they were added.
+    pub values: Vec<String>,
 }
 
 /// What a game server was handed out for.

@@ -7,7 +7,7 @@ use greenroom_domain::server::{Purpose, Server};
 use greenroom_operations::{Node, servers::UsageSample};
 use greenroom_protocol::{
     GameId, ServerId, Timestamp,
-    hosting::{ExitView, ServerState, ServerView},
+    hosting::{ExitView, SdkView, ServerState, ServerView},
 };
 use maud::{Markup, html};
 
@@ -87,8 +87,39 @@ fn drawn(
                 }
             }
         }
+        @if let Some(sdk) = &server.sdk { (said(sdk, times)) }
         @if usage.len() > 1 { (charts(usage)) }
         @if let Some(exit) = &server.exit { (end(exit, is_final, times)) }
+    }
+}
+
+/// What the server has said of itself.
+fn said(sdk: &SdkView, times: Times) -> Markup {
+    html! {
+        section.panel {
+            h2 { "What it says of itself" }
+            dl.facts {
+                (fact("State in the SDK", &html! { (sdk.state) }))
+                @if let Some(until) = sdk.reserved_until { (fact("Reserved until", &times.at(until))) }
+                @for (name, list) in &sdk.lists {
+                    (fact(name, &html! {
+                        (list.values.len()) " of " (list.capacity)
+                        @if !list.values.is_empty() {
+                            details {
+                                summary { "Show" }
+                                ul.plain { @for value in &list.values { li.mono { (value) } } }
+                            }
+                        }
+                    }))
+                }
+                @for (name, counter) in &sdk.counters {
+                    (fact(name, &html! { (counter.count) " of " (counter.capacity) }))
+                }
+                @for (name, value) in sdk.labels.iter().chain(&sdk.annotations) {
+                    (fact(name, &html! { span.mono { (value) } }))
+                }
+            }
+        }
     }
 }
 

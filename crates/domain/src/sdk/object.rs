@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use greenroom_protocol::Timestamp;
 
-use super::{Counter, Health, List, PLAYERS, Sdk};
-use crate::server::{Server, ServerPort, ServerState, StopReason};
+use super::{Counter, Health, List, PLAYERS};
+use crate::server::{Exit, Server, ServerPort, ServerState, StopReason};
 
 /// What a label or an annotation that a server set is called to those who look at the object.
 pub const SDK_PREFIX: &str = "agones.dev/sdk-";
@@ -44,6 +44,23 @@ pub enum State {
 }
 
 impl State {
+    /// Where a server stands; `is_running` tells whether its present try has a process.
+    pub fn of(server: &Server, is_running: bool) -> Self {
+        let sdk = server.sdk.as_deref();
+        match server.state {
+            ServerState::Starting if !is_running => Self::Creating,
+            ServerState::Starting if sdk.is_some_and(|sdk| sdk.is_ready_said) => Self::RequestReady,
+            ServerState::Starting => Self::Scheduled,
+            ServerState::Ready if server.is_reserved() => Self::Reserved,
+            ServerState::Ready => Self::Ready,
+            ServerState::Allocated => Self::Allocated,
+            _ if server.stop_reason == Some(StopReason::Unhealthy) => Self::Unhealthy,
+            ServerState::Lost => Self::Error,
+            ServerState::Ended if server.exit.as_ref().is_some_and(Exit::is_crash) => Self::Error,
+            ServerState::Stopping | ServerState::Ended => Self::Shutdown,
+        }
+    }
+
     /// The protocol's word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -147,26 +164,11 @@ impl GameServer {
             annotations,
             labels,
             health: sdk.health,
-            state: state(server, sdk, is_running),
+            state: State::of(server, is_running),
             address: birth.address.clone(),
             ports: ports.iter().map(|port| Port { name: port.name.clone(), port: port.port }).collect(),
             counters: sdk.counters.clone(),
             lists: sdk.lists.clone(),
         })
-    }
-}
-
-fn state(server: &Server, sdk: &Sdk, is_running: bool) -> State {
-    match server.state {
-        ServerState::Starting if !is_running => State::Creating,
-        ServerState::Starting if sdk.is_ready_said => State::RequestReady,
-        ServerState::Starting => State::Scheduled,
-        ServerState::Ready if sdk.reserved.is_some() => State::Reserved,
-        ServerState::Ready => State::Ready,
-        ServerState::Allocated => State::Allocated,
-        _ if server.stop_reason == Some(StopReason::Unhealthy) => State::Unhealthy,
-        ServerState::Lost => State::Error,
-        ServerState::Ended if server.exit.as_ref().is_some_and(crate::server::Exit::is_crash) => State::Error,
-        ServerState::Stopping | ServerState::Ended => State::Shutdown,
     }
 }

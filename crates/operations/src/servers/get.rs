@@ -2,10 +2,16 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use greenroom_domain::server::{Exit, ExitCause, Passage, Server, ServerPort, StopReason};
+use greenroom_domain::{
+    sdk::{self, Counter, List},
+    server::{Exit, ExitCause, Passage, Server, ServerPort, StopReason},
+};
 use greenroom_protocol::{
     GameId, ServerId,
-    hosting::{AllocationView, ExitView, PortView, ServerState, ServerView, StateChange},
+    hosting::{
+        AllocationView, CounterView, ExitView, ListView, PortView, SdkView, ServerState, ServerView,
+        StateChange,
+    },
 };
 use greenroom_storage::ServerRecord;
 
@@ -76,6 +82,7 @@ pub(crate) fn view_of(server: &Server) -> ServerView {
             payload_bytes: allocation.payload.len() as u64,
         }),
         exit: server.exit.as_ref().map(exit),
+        sdk: sdk_of(server),
         history: server.history.iter().map(change).collect(),
     }
 }
@@ -108,6 +115,7 @@ pub(crate) fn view_of_record(row: &ServerRecord) -> ServerView {
             payload_bytes: row.payload_bytes.into(),
         }),
         exit: ended.as_ref().map(exit),
+        sdk: None,
         history,
     }
 }
@@ -164,6 +172,24 @@ fn port(port: &ServerPort) -> PortView {
         PortProtocol::Either => "tcp|udp",
     };
     PortView { name: port.name.clone(), port: port.port, protocol: protocol.to_owned() }
+}
+
+fn sdk_of(server: &Server) -> Option<SdkView> {
+    let said = server.sdk.as_deref()?;
+    let counter = |(name, counter): (&String, &Counter)| {
+        (name.clone(), CounterView { count: counter.count, capacity: counter.capacity })
+    };
+    let list = |(name, list): (&String, &List)| {
+        (name.clone(), ListView { capacity: list.capacity, values: list.values.clone() })
+    };
+    Some(SdkView {
+        state: sdk::State::of(server, true).as_str().to_owned(),
+        reserved_until: said.reserved.and_then(|reserved| reserved.until),
+        labels: said.labels.clone(),
+        annotations: said.annotations.clone(),
+        counters: said.counters.iter().map(counter).collect(),
+        lists: said.lists.iter().map(list).collect(),
+    })
 }
 
 fn exit(exit: &Exit) -> ExitView {

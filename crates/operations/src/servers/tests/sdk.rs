@@ -94,6 +94,9 @@ async fn fifty_changes_at_once_are_all_counted() {
     assert_eq!(object.borrow().counters["rooms"].count, 50);
     let refused = say(&node, &instance, by(-51)).await;
     assert!(matches!(refused, Err(SdkError::Refused(Refusal::OutOfRange(_)))), "{refused:?}");
+    let server = node.servers.snapshot(None)[0].id().clone();
+    let shown = node.servers.get(&game(), &server).await.unwrap().sdk.expect("its studio sees it");
+    assert_eq!((shown.state.as_str(), shown.counters["rooms"].count), ("Scheduled", 50));
 }
 
 #[tokio::test]
