@@ -10,6 +10,7 @@
 mod causes;
 pub mod docker;
 pub mod error;
+pub mod examine;
 mod folder;
 mod hosting_api;
 pub mod images;

@@ -39,6 +39,12 @@ pub(crate) struct Network {
     diagnostics: Option<Diagnostics>,
 }
 
+/// Whether the kernel's socket diagnostics can be asked for what is open in our own network.
+pub(crate) fn try_diagnostics() -> io::Result<()> {
+    let ours = i32::try_from(std::process::id()).unwrap_or(1);
+    Diagnostics::of(ours)?.open_sockets(false).map(drop)
+}
+
 impl Network {
     /// That of `pid`. It is kept, so that asking again costs little; a process that is gone has none with
     /// sockets in it.

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod machine;
 mod play;
 mod reference;
 
@@ -8,6 +9,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use greenroom_protocol::{GameId, KeyId, ServerId, StudioId};
 
+pub(crate) use machine::ports;
+pub use machine::{Doctor, Init, Top};
 pub use play::{EventsCommand, LobbiesCommand, Part, PlayersCommand};
 pub use reference::reference;
 
@@ -36,11 +39,35 @@ pub enum Command {
     ///
     /// SIGTERM stops it and leaves the game servers running; the next start finds them again.
     Serve(Serve),
+    /// Writes a configuration to begin with, by asking few questions
+    Init(Init),
     /// Checks a configuration, or prints one to begin with
     Config {
         /// What to do.
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Finds what is wrong with the machine, the configuration, engines, the data folder and what runs
+    ///
+    /// Says for each finding what to do. Ends with 1 if there is anything that must be mended.
+    Doctor {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// What is looked at.
+        #[command(flatten)]
+        arguments: Doctor,
+    },
+    /// Shows the installation live in the terminal; with --json a line of JSON at each look
+    ///
+    /// q ends it, the arrows choose a game server, s sorts, / filters.
+    Top {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// How.
+        #[command(flatten)]
+        arguments: Top,
     },
     /// Lists, shows and stops game servers, and reads their logs
     Servers {

@@ -4,13 +4,16 @@ pub(crate) mod admins;
 pub(crate) mod allocate;
 pub(crate) mod builds;
 pub(crate) mod config;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod hosts;
+pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod lobbies;
 pub(crate) mod manual;
 pub(crate) mod players;
 pub(crate) mod servers;
+pub(crate) mod top;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -10,7 +10,7 @@ use std::{
 /// The file that names the installation.
 const INSTALLATION: &str = "installation";
 /// The lock's file; in it stands the process that holds it.
-const LOCK: &str = "greenroom.lock";
+pub(crate) const LOCK: &str = "greenroom.lock";
 /// Written and removed at every start, to learn at once whether the folder takes writes.
 const PROBE: &str = ".write-probe";
 /// Enough that a full disk shows.

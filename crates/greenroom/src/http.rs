@@ -20,6 +20,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may stay silent; an allocation waits for a server to start. Followed logs may be silent for ever.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// How long one may take that should answer at once.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A Greenroom that answers over HTTP, and who we are to it.
 pub(crate) struct Greenroom {
     client: reqwest::Client,
@@ -106,6 +109,12 @@ impl Greenroom {
                 self.url
             )
         })
+    }
+
+    /// What is at `path`, whatever its status.
+    pub(crate) async fn look(&self, path: &str) -> anyhow::Result<Response> {
+        let request = self.request(Method::GET, path).timeout(LOOK_TIMEOUT);
+        request.send().await.map_err(|error| self.unreachable(&error))
     }
 
     /// Sends `request`; an answer that is an error becomes ours, with its sentence.

@@ -39,6 +39,9 @@ pub fn main() -> ExitCode {
         Command::Dev(arguments) => multi_threaded(dev::run(arguments)),
         Command::Serve(arguments) => multi_threaded(server::run(arguments)),
         Command::Config { command } => commands::config::run(command),
+        Command::Init(arguments) => commands::init::run(&arguments),
+        Command::Doctor { server, arguments } => single_threaded(commands::doctor::run(server, arguments)),
+        Command::Top { server, arguments } => single_threaded(commands::top::run(server, arguments)),
         Command::Servers { server, command } => single_threaded(commands::servers::run(server, command)),
         Command::Allocate { server, arguments } => {
             single_threaded(commands::allocate::run(server, arguments))

@@ -14,7 +14,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, t
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(crate) use keys::{Key, Keys};
-pub(crate) use line::Line;
+pub(crate) use line::{Line, Style, column};
 
 /// The other buffer of the terminal, without a cursor: what stood there comes back afterwards.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[2J";
@@ -158,14 +158,4 @@ fn write(text: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_writes_over_what_was_there_and_clears_only_the_rest() {
-        let lines = ["one", "a longer line", "three"].map(|text| Line::plain(text.into()));
-        let frame = frame(&lines, 8, 2);
-        assert_eq!(frame, "\x1b[?2026h\x1b[Hone\x1b[K\r\na longer\x1b[K\x1b[J\x1b[?2026l");
-        assert!(!frame.contains("\x1b[2J"), "a cleared screen flickers");
-    }
-}
+mod tests;

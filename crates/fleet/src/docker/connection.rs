@@ -30,6 +30,9 @@ use crate::causes::chain;
 /// How long an engine may take to say that it is there.
 const PING_MAX: Duration = Duration::from_secs(3);
 
+/// How long an engine may take to look at itself.
+const INFO_MAX: Duration = Duration::from_secs(10);
+
 /// How long connecting to an engine over the network may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
@@ -119,6 +122,19 @@ impl EngineError {
     }
 }
 
+/// What an engine tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineReport {
+    /// Its version, such as `20.10.24`.
+    pub version: String,
+    /// The newest version of the interface that it speaks, such as `1.41`.
+    pub api_version: String,
+    /// How images and containers are kept, such as `overlay2`.
+    pub storage_driver: String,
+    /// What it finds wrong with its own machine.
+    pub warnings: Vec<String>,
+}
+
 /// The way to one engine. Cheap to clone; holds nothing open between calls, so that an engine that
 /// goes away and comes back is simply asked again.
 #[derive(Clone)]
@@ -164,6 +180,19 @@ impl Connection {
         let version =
             self.call("asking for its version", PING_MAX, async |docker| docker.version().await).await?;
         Ok(version.version.unwrap_or_default())
+    }
+
+    /// What it tells of itself.
+    pub async fn examine(&self) -> Result<EngineReport, EngineError> {
+        let version =
+            self.call("asking for its version", PING_MAX, async |docker| docker.version().await).await?;
+        let info = self.call("asking how it is", INFO_MAX, async |docker| docker.info().await).await?;
+        Ok(EngineReport {
+            version: version.version.unwrap_or_default(),
+            api_version: version.api_version.unwrap_or_default(),
+            storage_driver: info.driver.unwrap_or_default(),
+            warnings: info.warnings.unwrap_or_default(),
+        })
     }
 
     /// Asks the engine something; `action` names it, as in "creating a container".

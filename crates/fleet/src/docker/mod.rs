@@ -42,7 +42,7 @@ use tokio::sync::{Notify, mpsc, watch as watch_channel};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
-    connection::{Connection, EngineError},
+    connection::{Connection, EngineError, EngineReport},
     endpoint::Endpoint,
     tls::{EngineTls, Identity},
 };

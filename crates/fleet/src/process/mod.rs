@@ -7,6 +7,8 @@ mod adopt;
 mod link;
 mod start;
 
+pub(crate) use start::resolve;
+
 use std::{
     ops::RangeInclusive,
     path::PathBuf,

@@ -222,7 +222,7 @@ fn environment(
 
 /// The program that a command means: a path as it is, from the working folder if there is one; a
 /// bare name by the search path.
-fn resolve(command: &str, base: Option<&Path>, search: &str) -> Option<PathBuf> {
+pub(crate) fn resolve(command: &str, base: Option<&Path>, search: &str) -> Option<PathBuf> {
     let runs = |path: &PathBuf| path.is_file() && rustix::fs::access(path, Access::EXEC_OK).is_ok();
     if command.contains('/') {
         let path = base.map_or_else(|| PathBuf::from(command), |base| base.join(command));

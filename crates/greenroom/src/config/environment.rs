@@ -11,7 +11,8 @@ pub const PREFIX: &str = "GREENROOM_";
 const SEPARATOR: &str = "__";
 
 /// Variables that begin like an override and are none: what the command line and game servers read.
-const OTHERS: &[&str] = &["URL", "API_KEY", "NATS_SERVER", "TRAEFIK", "REQUIRE_ENGINES", "GOLDEN"];
+const OTHERS: &[&str] =
+    &["URL", "API_KEY", "ADMIN_TOKEN", "NATS_SERVER", "TRAEFIK", "REQUIRE_ENGINES", "GOLDEN"];
 const OTHERS_BEGIN: &[&str] = &["SERVER_", "PAYLOAD", "PORT_", "TEST_", "FSYNC_"];
 
 /// The variables that a configuration is read with.

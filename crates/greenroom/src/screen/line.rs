@@ -16,8 +16,14 @@ pub(crate) enum Style {
     Bold,
     /// Beside the matter.
     Dim,
+    /// As it should be.
+    Good,
+    /// To be looked at.
+    Warning,
     /// Wrong.
     Bad,
+    /// The one that is chosen.
+    Chosen,
 }
 
 impl Style {
@@ -26,7 +32,10 @@ impl Style {
             Self::Plain => "",
             Self::Bold => "1",
             Self::Dim => "2",
+            Self::Good => "32",
+            Self::Warning => "33",
             Self::Bad => "31",
+            Self::Chosen => "7",
         }
     }
 }
@@ -59,10 +68,15 @@ impl Line {
     }
 
     /// With a further text at its end.
-    #[cfg(test)]
     pub(crate) fn and(mut self, style: Style, text: impl Into<String>) -> Self {
         self.spans.push((style, text.into()));
         self
+    }
+
+    /// Its texts without their styles.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> String {
+        self.spans.iter().map(|(_, text)| text.as_str()).collect()
     }
 
     /// Writes what fits `columns`.
@@ -83,6 +97,13 @@ impl Line {
             }
         }
     }
+}
+
+/// `text` as a column of a table: cut, or filled with spaces, to `width` columns.
+pub(crate) fn column(text: &str, width: usize) -> String {
+    let mut left = width;
+    let fitting = fitting(text, &mut left);
+    format!("{fitting}{}", " ".repeat(left))
 }
 
 fn fitting<'a>(text: &'a str, left: &mut usize) -> &'a str {
@@ -122,5 +143,10 @@ mod tests {
     #[test]
     fn a_text_cannot_move_the_cursor() {
         assert_eq!(written(&Line::plain("a\x1b[2Jb".into()), 80), "a\u{fffd}[2Jb");
+    }
+
+    #[test]
+    fn a_column_has_its_width() {
+        assert_eq!((column("ab", 4), column("abcdef", 4)), ("ab  ".into(), "abcd".into()));
     }
 }

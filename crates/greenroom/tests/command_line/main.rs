@@ -2,9 +2,12 @@
 //! what the test says.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod doctor;
+mod init;
 mod manual;
 mod play;
 mod pty;
+mod top;
 mod watch;
 
 use std::{

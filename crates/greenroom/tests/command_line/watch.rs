@@ -18,7 +18,7 @@ use crate::{greenroom, pty::Pty};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Answers every request with the status and body that are set at the moment.
-fn serving(status: u16, body: Value) -> (String, Arc<Mutex<(u16, Value)>>) {
+pub(crate) fn serving(status: u16, body: Value) -> (String, Arc<Mutex<(u16, Value)>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let answer = Arc::new(Mutex::new((status, body)));
@@ -32,8 +32,10 @@ fn serving(status: u16, body: Value) -> (String, Arc<Mutex<(u16, Value)>>) {
             }
             let (status, body) = current.lock().unwrap().clone();
             let body = body.to_string();
-            let head =
-                format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let head = format!(
+                "HTTP/1.1 {status} X\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
             // Who asked may have ended.
             let _ = stream.get_mut().write_all(format!("{head}{body}").as_bytes());
         }
