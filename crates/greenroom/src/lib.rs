@@ -9,6 +9,7 @@ pub mod exit;
 mod http;
 mod listing;
 mod log;
+pub mod measures;
 mod notify;
 mod output;
 mod outside;

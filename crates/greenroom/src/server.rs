@@ -31,7 +31,7 @@ use crate::{
     cli,
     config::{Config, Environment},
     data_dir::DataDir,
-    log, notify, output,
+    log, measures, notify, output,
     outside::{self, Lights},
     shutdown::{self, Signals},
 };
@@ -105,6 +105,7 @@ impl Greenroom {
         log::start(&config.root.log)?;
         let signals = Signals::new().context("cannot receive signals")?;
         let metrics = PrometheusBuilder::new().install_recorder().context("cannot collect metrics")?;
+        measures::describe();
         let tls = outside::tls(&config).await.context("TLS cannot be served")?;
         let data = DataDir::open(&config.root.data_dir)?;
         // Taken before anything is read, so that those who come meanwhile wait instead of being refused.

@@ -3,7 +3,7 @@
 
 use std::{env, fs, path::Path};
 
-use greenroom::{cli, config::document};
+use greenroom::{cli, config::document, measures};
 
 #[track_caller]
 fn hold(path: &str, made: &str) {
@@ -31,4 +31,9 @@ fn golden_reference_of_the_configuration() {
 #[test]
 fn golden_reference_of_the_command_line() {
     hold("docs/reference/cli.md", &cli::reference());
+}
+
+#[test]
+fn golden_reference_of_the_metrics() {
+    hold("docs/reference/metrics.md", &measures::reference());
 }

@@ -74,6 +74,9 @@ pub(crate) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> ApiRe
     // Counted when asked for: what grows and never falls is a leak.
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     metrics::gauge!("greenroom_tasks").set(tasks as f64);
+    let counts = api.node.hub.counts();
+    metrics::gauge!("greenroom_lobbies").set(counts.lobbies as f64);
+    metrics::gauge!("greenroom_players_connected").set(counts.players as f64);
     let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     Ok((headers, api.metrics.render()).into_response())
 }

@@ -57,7 +57,7 @@ impl Patient {
         let data_dir = if top.contains("data_dir") {
             String::new()
         } else {
-            format!("data_dir = {:?}\n", self.data_dir())
+            format!("data_dir = \"{}\"\n", self.data_dir().display())
         };
         let ports = if self.fleet.contains("ports") {
             ""
@@ -122,10 +122,13 @@ fn a_machine_where_all_is_well_is_said_to_be_so() {
     command.args(["--url", "http://127.0.0.1:1"]);
     let report = examined(command);
     assert_eq!(report.code, Some(0), "{:#?}", report.findings);
-    for check in
-        ["settings", "clock", "port", "public_address", "program", "lock", "sync", "memory", "sock_diag"]
-    {
+    for check in ["settings", "clock", "port", "public_address", "program", "lock", "sock_diag"] {
         report.has(check, "good", "");
+    }
+    // How fast the disk is, and how much memory there is, is the machine's affair.
+    for check in ["sync", "memory"] {
+        let is_it = |finding: &Value| finding["check"] == check && finding["grade"] != "error";
+        assert!(report.findings.iter().any(is_it), "{check}: {:#?}", report.findings);
     }
     report.has("ready", "note", "no Greenroom runs");
     // Nothing is left behind, and people read the same.

@@ -15,7 +15,7 @@ use greenroom_test_support::{
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::world::{PATIENCE, PROGRAM, TOLD_WITHIN, say, until};
+use crate::world::{PATIENCE, PROGRAM, TOLD_WITHIN, Wish, World, say, until};
 
 /// Large enough that half of it is more than nothing.
 const LAYER_BYTES: usize = 4 << 20;
@@ -167,4 +167,41 @@ async fn the_environment_of_a_manager_is_all_that_it_needs() {
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{body}");
     let (status, body) = ask(json!({ "name": "An old one", "list": 1, "version": "0.9.0" })).await;
     assert!(status.is_client_error() && body["detail"].is_string(), "{status} {body}");
+}
+
+/// What `doctor` finds about engines.
+fn examined(installation: &Installation) -> Vec<Value> {
+    let mut command = installation.command();
+    command.args(["doctor", "--json", "--url", "http://127.0.0.1:1", "--config"]).arg(installation.config());
+    let (_, out, error) = told(&command.output().unwrap());
+    let report: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}\n{error}"));
+    report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["part"] == "engine")
+        .cloned()
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_tells_how_an_engine_is_and_which_images_are_missing() {
+    let test = "doctor_tells_how_an_engine_is_and_which_images_are_missing";
+    let Some(world) = World::new(test, &Wish::default()) else { return };
+    let findings = examined(&world.installation);
+    let has = |findings: &[Value], check: &str, grade: &str, text: &str| {
+        let fits = |finding: &Value| {
+            finding["check"] == check && finding["grade"] == grade && finding.to_string().contains(text)
+        };
+        assert!(findings.iter().any(fits), "no {grade} of {check} says {text:?}: {findings:#?}");
+    };
+    has(&findings, "docker", "good", "host engine has Docker");
+    has(&findings, "image", "good", "echo:1.0.0");
+    if world.docker.call("GET", "/info", None).json()["Driver"] == "vfs" {
+        has(&findings, "docker_storage", "warning", "overlay2");
+    }
+    let config = std::fs::read_to_string(world.installation.config()).unwrap();
+    std::fs::write(world.installation.config(), config.replace("version = \"1.0.0\"", "version = \"9.9.9\""))
+        .unwrap();
+    has(&examined(&world.installation), "image", "warning", "docker pull echo:9.9.9");
 }

@@ -21,9 +21,6 @@ use crate::{
 /// Subject under which nodes pass on what is said in lobbies.
 const SAID: &str = "lobby-said";
 
-/// How often the numbers of this node are put in its metrics: every so many notices.
-const GAUGE_NOTICES: u32 = 64;
-
 /// A frame for the members of a lobby that is kept nowhere.
 #[derive(Serialize, Deserialize)]
 struct Said {
@@ -76,7 +73,6 @@ impl Hub {
     }
 
     async fn follow(self, mut watch: Watch, mut ended: Subscription, mut said: Subscription) {
-        let mut notices = 0_u32;
         loop {
             // Ends of sessions first, that nobody is told more than it may know; then state, then talk.
             tokio::select! {
@@ -89,10 +85,6 @@ impl Hub {
                     Some(notice) => {
                         let follow_up = self.note(notice);
                         self.follow_up(follow_up);
-                        notices = notices.wrapping_add(1);
-                        if notices.is_multiple_of(GAUGE_NOTICES) {
-                            self.gauge();
-                        }
                     }
                     None => return,
                 },
@@ -185,12 +177,6 @@ impl Hub {
     fn rules(&self, game: &GameId) -> LobbySettings {
         let settings = Arc::clone(&self.inner.deps.settings.borrow());
         settings.games.get(game).map(|game| game.lobby.clone()).unwrap_or_default()
-    }
-
-    fn gauge(&self) {
-        let counts = self.counts();
-        metrics::gauge!("greenroom_lobbies").set(counts.lobbies as f64);
-        metrics::gauge!("greenroom_players_connected").set(counts.players as f64);
     }
 }
 

@@ -71,31 +71,26 @@ fn program(findings: &mut Findings, game: &str, fleet: &Fleet) {
     }
     let base = fleet.working_dir.as_ref().map(PathBuf::from);
     let search = env::var("PATH").unwrap_or_default();
-    match examine::program(command, base.as_deref(), &search) {
-        Some(path) => {
-            findings.good(
-                Part::Configuration,
-                "program",
-                format!("game {game}'s servers are {}", path.display()),
-            );
-        }
-        None => {
-            let place = match (&base, command.contains('/')) {
-                (_, false) => "in PATH".to_owned(),
-                (Some(base), true) => format!("from {}", base.display()),
-                (None, true) => {
-                    let here = env::current_dir().unwrap_or_else(|_| Path::new(".").to_owned());
-                    format!("from {}", here.display())
-                }
-            };
-            findings.error(
-                Part::Configuration,
-                "program",
-                format!("there is no program {command} that may be run ({place}), and game {game}'s servers are that"),
-                format!(
-                    "write its whole path in games.{game}.fleet.command, and make it executable: chmod +x {command}"
-                ),
-            );
-        }
+    if let Some(path) = examine::program(command, base.as_deref(), &search) {
+        let found = format!("game {game}'s servers are {}", path.display());
+        return findings.good(Part::Configuration, "program", found);
     }
+    let place = match (&base, command.contains('/')) {
+        (_, false) => "in PATH".to_owned(),
+        (Some(base), true) => format!("from {}", base.display()),
+        (None, true) => {
+            let here = env::current_dir().unwrap_or_else(|_| Path::new(".").to_owned());
+            format!("from {}", here.display())
+        }
+    };
+    findings.error(
+        Part::Configuration,
+        "program",
+        format!(
+            "there is no program {command} that may be run ({place}), and game {game}'s servers are that"
+        ),
+        format!(
+            "write its whole path in games.{game}.fleet.command, and make it executable: chmod +x {command}"
+        ),
+    );
 }

@@ -53,7 +53,8 @@ pub(super) struct Finding {
     pub(super) check: &'static str,
     pub(super) grade: Grade,
     /// What is so.
-    pub(super) finding: String,
+    #[serde(rename = "finding")]
+    pub(super) sentence: String,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) advice: Option<String>,
@@ -65,11 +66,11 @@ pub(super) struct Findings(pub(super) Vec<Finding>);
 
 impl Findings {
     pub(super) fn good(&mut self, part: Part, check: &'static str, finding: impl Into<String>) {
-        self.0.push(Finding { part, check, grade: Grade::Good, finding: finding.into(), advice: None });
+        self.0.push(Finding { part, check, grade: Grade::Good, sentence: finding.into(), advice: None });
     }
 
     pub(super) fn note(&mut self, part: Part, check: &'static str, finding: impl Into<String>) {
-        self.0.push(Finding { part, check, grade: Grade::Note, finding: finding.into(), advice: None });
+        self.0.push(Finding { part, check, grade: Grade::Note, sentence: finding.into(), advice: None });
     }
 
     pub(super) fn warning(
@@ -101,7 +102,7 @@ impl Findings {
         advice: String,
     ) {
         let advice = Some(advice).filter(|advice| !advice.is_empty());
-        self.0.push(Finding { part, check, grade, finding, advice });
+        self.0.push(Finding { part, check, grade, sentence: finding, advice });
     }
 
     /// How many must be mended.
@@ -115,14 +116,14 @@ impl Findings {
             if findings.peek().is_some() {
                 output::line(&part.heading().bold().to_string());
             }
-            for Finding { grade, finding, advice, .. } in findings {
+            for Finding { grade, sentence, advice, .. } in findings {
                 let mark = match grade {
                     Grade::Good => "ok     ".green().to_string(),
                     Grade::Note => "note   ".dimmed().to_string(),
                     Grade::Warning => "warning".yellow().to_string(),
                     Grade::Error => "error  ".red().bold().to_string(),
                 };
-                output::line(&format!("  {mark}  {}", output::printable(finding)));
+                output::line(&format!("  {mark}  {}", output::printable(sentence)));
                 if let Some(advice) = advice {
                     output::line(&format!("           {}", output::printable(advice).dimmed()));
                 }

@@ -108,12 +108,8 @@ fn clock(findings: &mut Findings, seconds: u64) {
 /// Whether `listen` can be had.
 fn port(findings: &mut Findings, config: &Config, data_dir: &Path) {
     let listen = config.root.listen;
-    let error = match TcpListener::bind(listen) {
-        Ok(_) => {
-            findings.good(Part::Machine, "port", format!("{listen} can be listened on"));
-            return;
-        }
-        Err(error) => error,
+    let Err(error) = TcpListener::bind(listen) else {
+        return findings.good(Part::Machine, "port", format!("{listen} can be listened on"));
     };
     if error.kind() != ErrorKind::AddrInUse {
         let (found, advice) = cannot_listen(&error, &listen.to_string());

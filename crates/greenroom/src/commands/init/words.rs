@@ -16,14 +16,13 @@ pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
                     characters.next().ok_or("it ends with a backslash; expected a character after it")?;
                 word.get_or_insert_default().push(kept);
             }
-            (Some(_), _) => word.get_or_insert_default().push(character),
             (None, '\'' | '"') => {
                 quote = Some(character);
                 // An empty pair of quotes is a word as well.
                 word.get_or_insert_default();
             }
             (None, blank) if blank.is_whitespace() => words.extend(word.take()),
-            (None, _) => word.get_or_insert_default().push(character),
+            _ => word.get_or_insert_default().push(character),
         }
     }
     if let Some(open) = quote {

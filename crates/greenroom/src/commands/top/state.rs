@@ -130,7 +130,6 @@ impl State {
     /// Takes a key; whether it is the end.
     pub(super) fn typed(&mut self, key: Key) -> bool {
         match key {
-            Key::Interrupt => return true,
             Key::Enter if self.is_filtering => self.is_filtering = false,
             Key::Escape => {
                 self.is_filtering = false;
@@ -142,7 +141,7 @@ impl State {
                     self.filter.push(character);
                 }
             }
-            Key::Char('q') => return true,
+            Key::Interrupt | Key::Char('q') => return true,
             Key::Char('s') => self.sort = self.sort.next(),
             Key::Char('/') => self.is_filtering = true,
             Key::Up | Key::Char('k') => self.chosen = self.chosen.saturating_sub(1),
