@@ -22,17 +22,15 @@ impl Server {
         };
         let is_ending = matches!(self.state, ServerState::Stopping | ServerState::Ended | ServerState::Lost);
         match change {
-            Change::Shutdown if is_ending => return Ok(false),
-            _ if is_ending => {
-                return Err(Refusal::WrongState("The server is being stopped, or has ended.".into()));
-            }
-            Change::Ready => return Ok(self.ready_by_sdk(now)),
-            Change::Allocate => return Ok(self.allocate_by_sdk(now)),
-            Change::Reserve(time) => return self.reserve_by_sdk(*time, now),
+            Change::Shutdown if is_ending => Ok(false),
+            _ if is_ending => Err(Refusal::WrongState("The server is being stopped, or has ended.".into())),
+            Change::Ready => Ok(self.ready_by_sdk(now)),
+            Change::Allocate => Ok(self.allocate_by_sdk(now)),
+            Change::Reserve(time) => self.reserve_by_sdk(*time, now),
             Change::Shutdown => {
                 self.stop_reason = Some(StopReason::Itself);
                 self.pass(ServerState::Stopping, now);
-                return Ok(true);
+                Ok(true)
             }
             Change::Label { key, value } => {
                 check_key(key)?;

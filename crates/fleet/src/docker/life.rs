@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     EngineError, Host, Own, logs, on_disk,
-    ready::Watch,
+    ready::{SILENT, Watch},
     record::{Record, State},
     seen::{End, Running, Seen},
 };
@@ -125,8 +125,8 @@ impl Life {
                     let after = self.record.ready_timeout.as_secs_f64();
                     let lacking = std::mem::take(&mut *lacking.lock());
                     let what = if lacking.is_empty() { "it was not seen to run".to_owned() } else { lacking };
-                    self.condemn(if self.record.ready == ReadySpec::Sdk {
-                        format!("it did not call the SDK's Ready within {after} s; {CHECK_SDK}")
+                    self.condemn(if what == SILENT {
+                        format!("{SILENT} within {after} s; {CHECK_SDK}")
                     } else {
                         format!("it was not ready within {after} s: {what}")
                     })

@@ -303,7 +303,9 @@ impl Engine for DockerEngine {
             tokio::time::timeout(MARK_READY_MAX, changes.until(id, |entry| entry.phase != Phase::Starting));
         noted.await.map_err(|_elapsed| ProviderError::Unavailable {
             action: "noting that the server is ready",
-            cause: std::io::Error::other("its container was not seen to run"),
+            cause: std::io::Error::other(
+                "its container is not seen, or the health check of its image has not succeeded",
+            ),
         })
     }
 

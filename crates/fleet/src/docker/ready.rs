@@ -33,6 +33,8 @@ use crate::{
     supervise::now,
 };
 
+/// What is lacking of a container that is to say itself when it is ready.
+pub(super) const SILENT: &str = "it did not call the SDK's Ready";
 /// Between two looks in the first second.
 const LOOK_FIRST: Duration = Duration::from_millis(2);
 /// Between two looks at a server that takes its time.
@@ -77,13 +79,8 @@ const SIGHT_LOOKS_MAX: u32 = 20;
 impl Watch {
     /// Waits until it is ready. An error says why it will never be.
     pub(super) async fn wait(self, running: Running) -> Result<(), String> {
-        let healthy = async {
-            if running.health.is_some() && self.record.ready != ReadySpec::Sdk {
-                self.healthy(running.health).await
-            } else {
-                Ok(())
-            }
-        };
+        let healthy =
+            async { if running.health.is_some() { self.healthy(running.health).await } else { Ok(()) } };
         let sign = async {
             match &self.record.ready {
                 ReadySpec::Listening => self.listening(&running).await,
@@ -100,6 +97,7 @@ impl Watch {
                 ),
                 ReadySpec::Health => Ok(()),
                 ReadySpec::Sdk => {
+                    self.lacks(SILENT.into());
                     self.signals.said_ready.notified().await;
                     Ok(())
                 }
