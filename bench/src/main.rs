@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask bench main-job` builds both and runs this; `bench/README.md` says how to read it.
 
+mod backup;
 mod fleet;
 mod fsyncs;
 mod gateway;
@@ -31,6 +32,8 @@ enum Benchmark {
     MainJob(main_job::Arguments),
     /// Servers in containers, beside bare calls of the Docker engine for the same container
     Fleet(fleet::Arguments),
+    /// What players feel of a backup while it is made
+    Backup(backup::Arguments),
     /// The gateway beside a plain proxy, at 1,000 WebSocket connections
     Gateway(gateway::Arguments),
     /// The game server of `gateway`
@@ -51,6 +54,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().benchmark {
         Benchmark::MainJob(arguments) => main_job::run(&arguments),
         Benchmark::Fleet(arguments) => fleet::run(&arguments),
+        Benchmark::Backup(arguments) => backup::run(&arguments),
         Benchmark::Gateway(arguments) => gateway::run(&arguments),
         Benchmark::Echo { port } => gateway::echo::run(port),
         Benchmark::PlainProxy { target } => gateway::plain::run(target),

@@ -66,6 +66,7 @@ pub(crate) struct Server {
     log: PathBuf,
     address: SocketAddr,
     api_key: String,
+    admin_token: String,
     started_in: Duration,
 }
 
@@ -74,6 +75,7 @@ pub(crate) struct Server {
 struct FirstLine {
     url: String,
     api_key: String,
+    admin_token: String,
 }
 
 impl Bench {
@@ -145,6 +147,7 @@ impl Bench {
             log,
             address: address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
             api_key: String::new(),
+            admin_token: String::new(),
             started_in: Duration::ZERO,
         };
         server.wait_until_ready(began).with_context(|| server.last_words())?;
@@ -173,6 +176,11 @@ impl Server {
     /// A key of all games; not known of one that runs as `serve`.
     pub(crate) fn api_key(&self) -> &str {
         &self.api_key
+    }
+
+    /// The admin token; not known of one that runs as `serve`.
+    pub(crate) fn admin_token(&self) -> &str {
+        &self.admin_token
     }
 
     /// A connection with that key.
@@ -224,6 +232,7 @@ impl Server {
                 .with_context(|| format!("the first line is no JSON: {line:?}"))?;
             self.address = line.url.trim_start_matches("http://").parse().context("its url is no address")?;
             self.api_key = line.api_key;
+            self.admin_token = line.admin_token;
         }
         while Instant::now() < deadline {
             if Http::connect(self.address).and_then(|mut http| http.call("GET", "/readyz", b"")).is_ok() {

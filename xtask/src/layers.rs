@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("greenroom-directory", BELOW_PORTS),
     ("greenroom-event-log", BELOW_PORTS),
     ("greenroom-storage", BELOW_PORTS),
+    ("greenroom-backup", BELOW_BACKUP),
     ("greenroom-fleet", BELOW_ENGINES),
     ("greenroom-relay", BELOW_ENGINES),
     ("greenroom-operations", BELOW_OPERATIONS),
@@ -45,12 +46,20 @@ const BELOW_ENGINES: &[&str] = &[
     "greenroom-event-log",
     "greenroom-storage",
 ];
+const BELOW_BACKUP: &[&str] = &[
+    "greenroom-protocol",
+    "greenroom-sqlite",
+    "greenroom-directory",
+    "greenroom-event-log",
+    "greenroom-storage",
+];
 const BELOW_OPERATIONS: &[&str] = &[
     "greenroom-protocol",
     "greenroom-domain",
     "greenroom-directory",
     "greenroom-event-log",
     "greenroom-storage",
+    "greenroom-backup",
     "greenroom-fleet",
     "greenroom-relay",
 ];
@@ -60,6 +69,7 @@ const BELOW_PAGES: &[&str] = &[
     "greenroom-directory",
     "greenroom-event-log",
     "greenroom-storage",
+    "greenroom-backup",
     "greenroom-fleet",
     "greenroom-relay",
     "greenroom-operations",
@@ -70,6 +80,7 @@ const EVERYTHING: &[&str] = &[
     "greenroom-directory",
     "greenroom-event-log",
     "greenroom-storage",
+    "greenroom-backup",
     "greenroom-fleet",
     "greenroom-relay",
     "greenroom-operations",

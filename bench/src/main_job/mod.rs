@@ -1,6 +1,6 @@
 //! What the main job must reach: a start, a match, lobbies, sign-ins, events, idle sockets.
 
-mod commands;
+pub(crate) mod commands;
 mod events;
 mod idle_sockets;
 mod match_start;

@@ -66,6 +66,7 @@ async fn serve(sockets: usize) -> Outcome {
         images: greenroom_fleet::images::Images::none(),
         settings,
         auth: AuthSettings::default(),
+        backups: greenroom_operations::backups::BackupSettings::default(),
         access_key: None,
         admin_token: None,
         greenroom: "greenroom".into(),

@@ -3,6 +3,7 @@
 mod account_pages;
 mod admins;
 mod auth;
+mod backups;
 mod bans;
 mod browser;
 mod builds;
@@ -136,6 +137,9 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         .routes(routes!(keys::revoke)) // /v1/keys/{key}
         .routes(routes!(admins::add, admins::list)) // /v1/admins
         .routes(routes!(admins::remove)) // /v1/admins/{admin}
+        // backups
+        .routes(routes!(backups::list, backups::begin)) // /v1/backups
+        .routes(routes!(backups::download)) // /v1/backups/download
         // the installation
         .routes(routes!(overview::overview)) // /v1/overview
         .routes(routes!(system::home)) // /

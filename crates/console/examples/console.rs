@@ -78,6 +78,7 @@ async fn node(folder: &Path, is_empty: bool) -> Node {
         images: greenroom_fleet::images::Images::none(),
         settings,
         auth: AuthSettings::default(),
+        backups: greenroom_operations::backups::BackupSettings::default(),
         access_key: None,
         admin_token: None,
         greenroom: "greenroom".into(),

@@ -51,6 +51,7 @@ pub fn router(node: Node, settings: ConsoleSettings) -> Router {
         .route("/console/builds", get(pages::builds::show))
         .route("/console/builds/{game}/pull", post(pages::builds::pull))
         .route("/console/builds/{game}/refresh", post(pages::builds::refresh))
+        .route("/console/backups", get(pages::backups::show).post(pages::backups::begin))
         .route("/console/lobbies", get(pages::lobbies::show))
         .route("/console/lobbies/{game}/{id}", get(pages::lobby::show))
         .route("/console/lobbies/{game}/{id}/close", post(pages::lobby::close))

@@ -1,6 +1,7 @@
 //! The pages, one a file: the handlers first, then what they draw.
 
 pub(crate) mod audit;
+pub(crate) mod backups;
 pub(crate) mod browser;
 pub(crate) mod builds;
 pub(crate) mod hosts;

@@ -27,11 +27,12 @@ pub(crate) enum Section {
     Lobbies,
     Players,
     Mail,
+    Backups,
     Audit,
 }
 
 impl Section {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Overview,
         Self::Servers,
         Self::Browser,
@@ -40,6 +41,7 @@ impl Section {
         Self::Lobbies,
         Self::Players,
         Self::Mail,
+        Self::Backups,
         Self::Audit,
     ];
 
@@ -53,6 +55,7 @@ impl Section {
             Self::Lobbies => "Lobbies",
             Self::Players => "Players",
             Self::Mail => "Mail",
+            Self::Backups => "Backups",
             Self::Audit => "Audit log",
         }
     }
@@ -67,6 +70,7 @@ impl Section {
             Self::Lobbies => "/console/lobbies",
             Self::Players => "/console/players",
             Self::Mail => "/console/mail",
+            Self::Backups => "/console/backups",
             Self::Audit => "/console/audit",
         }
     }
@@ -83,11 +87,12 @@ pub(crate) enum Notice {
     LobbyClosed,
     PlayerBanned,
     PlayerUnbanned,
+    BackupBegun,
     SignedOut,
 }
 
 impl Notice {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::ServerStarting,
         Self::BuildPulled,
         Self::BuildsRefreshed,
@@ -95,6 +100,7 @@ impl Notice {
         Self::LobbyClosed,
         Self::PlayerBanned,
         Self::PlayerUnbanned,
+        Self::BackupBegun,
         Self::SignedOut,
     ];
 
@@ -107,6 +113,7 @@ impl Notice {
             Self::LobbyClosed => "lobby-closed",
             Self::PlayerBanned => "player-banned",
             Self::PlayerUnbanned => "player-unbanned",
+            Self::BackupBegun => "backup-begun",
             Self::SignedOut => "signed-out",
         }
     }
@@ -120,6 +127,7 @@ impl Notice {
             Self::LobbyClosed => "The lobby is closed. Its members have been told.",
             Self::PlayerBanned => "The player is banned and signed out everywhere.",
             Self::PlayerUnbanned => "The ban is lifted. The player may sign in again.",
+            Self::BackupBegun => "The backup has begun. Reload this page to see how far it is.",
             Self::SignedOut => "You are signed out.",
         }
     }

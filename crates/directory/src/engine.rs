@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use greenroom_sqlite::{Gate, Snapshot, SnapshotError};
 
 use crate::{Change, DirectoryError, Document, Key, Kind, Partition, Revision, Subscription, Watch};
 
@@ -91,6 +92,9 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Waits for what was sent, then ends watches and subscriptions. Every later call answers
     /// `Unavailable`.
     async fn close(&self);
+
+    /// The state at the moment when all writers of `gate` stand still. Acknowledged commits are in it.
+    async fn snapshot(&self, gate: Gate) -> Result<Snapshot, SnapshotError>;
 
     /// How often the engine has committed to its store.
     fn commits(&self) -> u64;

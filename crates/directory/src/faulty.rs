@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use greenroom_sqlite::{Gate, Snapshot, SnapshotError};
 use parking_lot::Mutex;
 
 use crate::{
@@ -115,6 +116,10 @@ impl Engine for Faulty {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+
+    async fn snapshot(&self, gate: Gate) -> Result<Snapshot, SnapshotError> {
+        self.inner.snapshot(gate).await
     }
 
     fn commits(&self) -> u64 {

@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration, time::Instant};
 
 use bytes::Bytes;
+use greenroom_sqlite::{Gate, Schema, Snapshot, SnapshotError};
 
 use crate::{
     Change, DirectoryError, Document, Key, Kind, Lease, OpenError, Partition, Revision, Subscription, Watch,
@@ -39,6 +40,13 @@ impl Directory {
                 let engine = embedded::Embedded::open(path).await?;
                 Ok(Self(Arc::new(engine)))
             }
+        }
+    }
+
+    /// The version of the schema that the file of `config` has. Blocks; nobody may have it open.
+    pub fn schema(config: &DirectoryConfig) -> Result<Schema, OpenError> {
+        match config {
+            DirectoryConfig::Embedded { path } => embedded::schema(path),
         }
     }
 
@@ -148,6 +156,12 @@ impl Directory {
     /// call answers [`DirectoryError::Unavailable`].
     pub async fn close(&self) {
         self.0.close().await;
+    }
+
+    /// A snapshot of what is kept, at the moment when all writers that `gate` awaits stand still:
+    /// every commit that was acknowledged before is in it.
+    pub async fn snapshot(&self, gate: Gate) -> Result<Snapshot, SnapshotError> {
+        self.0.snapshot(gate).await
     }
 
     /// How many commits the engine made to its store: with many callers at once fewer than theirs.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use greenroom_sqlite::{Gate, Snapshot, SnapshotError};
 
 use crate::{
     error::EventLogError,
@@ -82,6 +83,8 @@ pub(crate) trait Engine: Send + Sync {
         from: Sequence,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, EventLogError>;
+    /// The state at the moment when all writers of `gate` stand still. Acknowledged changes are in it.
+    async fn snapshot(&self, gate: Gate) -> Result<Snapshot, SnapshotError>;
     async fn close(&self);
     fn commits(&self) -> u64;
 }

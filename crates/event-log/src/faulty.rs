@@ -12,6 +12,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use greenroom_sqlite::{Gate, Snapshot, SnapshotError};
 use parking_lot::Mutex;
 
 use crate::{
@@ -230,6 +231,10 @@ impl Engine for Faulty {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+
+    async fn snapshot(&self, gate: Gate) -> Result<Snapshot, SnapshotError> {
+        self.inner.snapshot(gate).await
     }
 
     fn commits(&self) -> u64 {

@@ -2,10 +2,11 @@
 
 use std::{fmt, future::Future, path::PathBuf, sync::Arc, time::Duration};
 
+use greenroom_sqlite::{Gate, Schema, Snapshot, SnapshotError};
 use tokio::time::Instant;
 
 use crate::{
-    embedded::Embedded,
+    embedded::{self, Embedded},
     engine::Engine,
     error::{EventLogError, OpenError},
     model::{
@@ -46,6 +47,13 @@ impl EventLog {
     pub async fn open(config: EventLogConfig) -> Result<Self, OpenError> {
         match config {
             EventLogConfig::Embedded { path } => Ok(Self(Arc::new(Embedded::open(path).await?))),
+        }
+    }
+
+    /// The version of the schema that the file of `config` has. Blocks; nobody may have it open.
+    pub fn schema(config: &EventLogConfig) -> Result<Schema, OpenError> {
+        match config {
+            EventLogConfig::Embedded { path } => embedded::schema(path),
         }
     }
 
@@ -213,6 +221,12 @@ impl EventLog {
     /// Finishes what was begun and closes the log; later calls answer [`EventLogError::Unavailable`].
     pub async fn close(&self) {
         self.0.close().await;
+    }
+
+    /// A snapshot of the history, at the moment when all writers that `gate` awaits stand still:
+    /// everything that was acknowledged before is in it.
+    pub async fn snapshot(&self, gate: Gate) -> Result<Snapshot, SnapshotError> {
+        self.0.snapshot(gate).await
     }
 
     /// Group commits since the log was opened, each one sync to disk. 0 where the engine cannot tell.

@@ -164,6 +164,44 @@ pub enum Command {
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
     },
+    /// Copies a running installation, or a data folder that nobody uses, into one file
+    ///
+    /// The file shows one moment, and has every secret of the installation in it.
+    Backup {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// How.
+        #[command(flatten)]
+        arguments: Backup,
+    },
+    /// Brings a backup back, into an empty or a new folder
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// The folder, which the next start is given as data_dir
+        folder: PathBuf,
+        /// Prints JSON for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Reads a backup to its end and tells whether it is whole
+    Verify {
+        /// The backup
+        file: PathBuf,
+        /// Prints JSON for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists the backups in the store, and makes one now
+    Backups {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// What to do.
+        #[command(subcommand)]
+        command: BackupsCommand,
+    },
     /// Prints the version
     Version,
     /// Holds one game server; Greenroom starts this by itself
@@ -366,6 +404,30 @@ pub enum BuildsCommand {
         /// The version
         version: String,
     },
+}
+
+/// `backup`
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub struct Backup {
+    /// The file to write, or the folder to put it in [default: a name with the time, where you are]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Copies the folder of --data-dir itself, which no Greenroom may use meanwhile
+    #[arg(long)]
+    pub offline: bool,
+    /// The configuration file to put into it as greenroom.toml; a running Greenroom puts its own
+    #[arg(long, value_name = "FILE", requires = "offline")]
+    pub config: Option<PathBuf>,
+}
+
+/// `backups`
+#[derive(Debug, Subcommand)]
+pub enum BackupsCommand {
+    /// Lists what the store has, how the last one went and when the next one is
+    Ls,
+    /// Makes one into the store, and waits until it is there
+    Now,
 }
 
 /// `keys`

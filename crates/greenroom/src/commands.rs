@@ -2,6 +2,7 @@
 
 pub(crate) mod admins;
 pub(crate) mod allocate;
+pub(crate) mod backup;
 pub(crate) mod builds;
 pub(crate) mod config;
 pub(crate) mod doctor;

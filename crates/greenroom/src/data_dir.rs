@@ -7,8 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use greenroom_backup::{DATABASES, RESTORING};
+
 /// The file that names the installation.
 const INSTALLATION: &str = "installation";
+/// The file of the credentials that `dev` has made.
+pub(crate) const DEV: &str = "dev.json";
+/// The file of the version of the program that has used the folder last.
+const VERSION: &str = "version";
+/// What the configuration is called in a backup.
+const CONFIG: &str = "greenroom.toml";
 /// The lock's file; in it stands the process that holds it.
 pub(crate) const LOCK: &str = "greenroom.lock";
 /// Written and removed at every start, to learn at once whether the folder takes writes.
@@ -54,6 +62,15 @@ pub enum DataDirError {
         /// What the system said.
         cause: io::Error,
     },
+    /// A restore into it was cut off.
+    #[error(
+        "a backup was being restored into the data folder {} and that was cut off; empty the folder and restore the \
+         backup again", .path.display()
+    )]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Anything else.
     #[error("the data folder {} cannot be used ({cause}); it must be a folder that Greenroom may write", .path.display())]
     Unusable {
@@ -71,6 +88,9 @@ impl DataDir {
         let told = |cause| explained(path, cause);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(told)?;
         let path = path.canonicalize().map_err(told)?;
+        if path.join(RESTORING).exists() {
+            return Err(DataDirError::Unfinished { path });
+        }
         let lock = lock(&path)?;
         probe(&path).map_err(|cause| explained(&path, cause))?;
         Ok(Self { path, _lock: lock })
@@ -83,17 +103,17 @@ impl DataDir {
 
     /// The file of the state of now.
     pub fn directory_file(&self) -> PathBuf {
-        self.path.join("directory.sqlite")
+        self.path.join(DATABASES[0])
     }
 
     /// The file of the history.
     pub fn event_log_file(&self) -> PathBuf {
-        self.path.join("event-log.sqlite")
+        self.path.join(DATABASES[1])
     }
 
     /// The file of the records.
     pub fn storage_file(&self) -> PathBuf {
-        self.path.join("storage.sqlite")
+        self.path.join(DATABASES[2])
     }
 
     /// The folder with a folder for each Docker engine.
@@ -117,6 +137,28 @@ impl DataDir {
         let id = format!("{:016x}", rand::random::<u64>());
         write_private(&path, format!("{id}\n").as_bytes())?;
         Ok(id)
+    }
+
+    /// The version of the program that has used the folder last, if it was noted.
+    pub fn used_by(&self) -> Option<String> {
+        fs::read_to_string(self.path.join(VERSION)).ok().map(|text| text.trim().to_owned())
+    }
+
+    /// Notes that this version of the program uses the folder.
+    pub fn note_version(&self) -> io::Result<()> {
+        let own = env!("CARGO_PKG_VERSION");
+        if self.used_by().as_deref() == Some(own) {
+            return Ok(());
+        }
+        write_private(&self.path.join(VERSION), format!("{own}\n").as_bytes())
+    }
+
+    /// The files that belong to the installation beside its databases, and what they are called in a
+    /// backup: its name, the credentials of `dev`, and its configuration, if that is a file.
+    pub fn files_beside(&self, config: Option<&Path>) -> Vec<(String, PathBuf)> {
+        let own = [INSTALLATION, DEV, VERSION].map(|name| (name.to_owned(), self.path.join(name)));
+        let config = config.map(|path| (CONFIG.to_owned(), path.to_owned()));
+        own.into_iter().chain(config).collect()
     }
 
     /// The folder with a folder for each game server.

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The file in the data folder.
-const FILE: &str = "dev.json";
+const FILE: &str = data_dir::DEV;
 
 /// Where a development Greenroom is and what opens it; also the first line that `dev --json` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -53,6 +53,10 @@ pub fn main() -> ExitCode {
         Command::Hosts { server, command } => single_threaded(commands::hosts::run(server, command)),
         Command::Keys { server, command } => single_threaded(commands::keys::run(server, command)),
         Command::Admins { server, command } => single_threaded(commands::admins::run(server, command)),
+        Command::Backup { server, arguments } => single_threaded(commands::backup::backup(server, arguments)),
+        Command::Restore { file, folder, json } => commands::backup::restore(&file, &folder, json),
+        Command::Verify { file, json } => commands::backup::verify(&file, json),
+        Command::Backups { server, command } => single_threaded(commands::backup::backups(server, command)),
         Command::Builds { server, command } => single_threaded(commands::builds::run(server, command)),
         Command::Completions { shell } => {
             commands::manual::completions(shell);

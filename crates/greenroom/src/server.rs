@@ -10,11 +10,12 @@ use std::{
 
 use anyhow::Context as _;
 use greenroom_api::Tls;
+use greenroom_backup::{Header, Upgrade};
 use greenroom_directory::{Directory, DirectoryConfig};
 use greenroom_domain::settings::Settings;
 use greenroom_event_log::{EventLog, EventLogConfig};
 use greenroom_fleet::{ProcessConfig, Provider, ProviderConfig, docker, images::Images};
-use greenroom_operations::{Node, NodeDeps, SteadyClock};
+use greenroom_operations::{Clock as _, Node, NodeDeps, SteadyClock};
 use greenroom_protocol::GameId;
 use greenroom_storage::{Storage, StorageConfig};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -112,8 +113,10 @@ impl Greenroom {
         let listener = listen(config.root.listen)?;
         let address = listener.local_addr()?;
         let (settings, settings_watch) = watch::channel(Arc::new(config.settings(address)));
+        upgrade(&config, &data).await?;
         let engines = Engines::open(&config, &data).await?;
-        let node = start_node(&config, address, &engines, settings_watch).await?;
+        data.note_version().context("the version cannot be noted in the data folder")?;
+        let node = start_node(&config, address, &data, &engines, settings_watch).await?;
 
         let (ready, ready_watch) = watch::channel(false);
         let (closing, sockets, serving) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
@@ -213,14 +216,28 @@ impl Engines {
     }
 }
 
+/// Brings the data folder up to this version; what is older was copied before.
+async fn upgrade(config: &Config, data: &DataDir) -> anyhow::Result<()> {
+    let installation = data.installation().context("the installation's name cannot be kept")?;
+    let program = env!("CARGO_PKG_VERSION").to_owned();
+    let header = Header { program, installation, taken_at: SteadyClock::default().now() };
+    let files = data.files_beside(config.file.as_deref());
+    let upgrade = Upgrade { folder: data.path(), header, files, used_by: data.used_by() };
+    upgrade.carry_out().await?;
+    Ok(())
+}
+
 async fn start_node(
     config: &Config,
     listen: SocketAddr,
+    data: &DataDir,
     engines: &Engines,
     settings: watch::Receiver<Arc<Settings>>,
 ) -> anyhow::Result<Node> {
     let access_key =
         config.jwt_secret().map(|secret| SecretSlice::from(secret.expose_secret().as_bytes().to_vec()));
+    let installation = data.installation().context("the installation's name cannot be kept")?;
+    let files = data.files_beside(config.file.as_deref());
     let deps = NodeDeps {
         directory: engines.directory.clone(),
         log: engines.event_log.clone(),
@@ -229,6 +246,7 @@ async fn start_node(
         images: engines.images.clone(),
         settings,
         auth: outside::auth_settings(config, listen),
+        backups: config.backup_settings(&installation, files),
         access_key,
         admin_token: None,
         greenroom: own_path()?.to_string_lossy().into_owned(),

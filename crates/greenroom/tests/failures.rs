@@ -1,6 +1,8 @@
 //! What goes wrong around Greenroom: each gives a clear error and loses nothing.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "failures/backups.rs"]
+mod backups;
 #[path = "failures/clock.rs"]
 mod clock;
 #[path = "failures/disk.rs"]

@@ -1,6 +1,7 @@
 //! One operation a file: read, apply the rule, commit, carry out effects. No HTTP.
 
 pub mod admins;
+pub mod backups;
 pub mod browser;
 pub mod builds;
 pub mod clock;

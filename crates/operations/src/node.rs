@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use greenroom_backup::Ports;
 use greenroom_directory::Directory;
 use greenroom_domain::settings::Settings;
 use greenroom_event_log::EventLog;
@@ -14,6 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admins::Admins,
+    backups::{BackupSettings, Backups, BackupsDeps},
     browser::{Browser, BrowserDeps},
     builds::{Builds, BuildsDeps},
     context::Clock,
@@ -45,6 +47,8 @@ pub struct NodeDeps {
     pub settings: watch::Receiver<Arc<Settings>>,
     /// How sign-ins behave.
     pub auth: AuthSettings,
+    /// Where backups go, and when.
+    pub backups: BackupSettings,
     /// The key of access tokens, where the operator gives one; else one is made once and kept.
     pub access_key: Option<SecretSlice<u8>>,
     /// The admin token, where the operator gives one; else one is made once and kept.
@@ -84,6 +88,8 @@ pub struct Node {
     pub keys: ApiKeys,
     /// Administrators.
     pub admins: Admins,
+    /// Backups.
+    pub backups: Backups,
     /// Tokens and tickets.
     pub tokens: Arc<Tokens>,
     /// The admin token, and whether this start made it.
@@ -111,6 +117,7 @@ impl Node {
         let NodeDeps {
             directory, log, storage, provider, images, settings, clock, tracker, shutdown, ..
         } = deps;
+        let ports = Ports { directory: directory.clone(), event_log: log.clone(), storage: storage.clone() };
         let tokens = Arc::new(tokens(&storage, deps.access_key).await?);
         let admin_token = admin_token(&storage, deps.admin_token).await?;
         let root = admin_token.token.expose_secret();
@@ -178,6 +185,13 @@ impl Node {
             shutdown: shutdown.clone(),
         })
         .await?;
+        let backups = Backups::start(BackupsDeps {
+            ports,
+            settings: deps.backups,
+            clock: Arc::clone(&clock),
+            tracker: tracker.clone(),
+            shutdown: shutdown.clone(),
+        })?;
         let matches = Matches::start(MatchesDeps {
             directory,
             log,
@@ -202,6 +216,7 @@ impl Node {
             events,
             keys,
             admins,
+            backups,
             tokens,
             admin_token,
             clock,

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod admins;
 pub mod auth;
+pub mod backups;
 pub mod browser;
 pub mod builds;
 pub mod error;

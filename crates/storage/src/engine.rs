@@ -3,6 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use greenroom_sqlite::{Gate, Snapshot, SnapshotError};
 
 use crate::{
     StorageError,
@@ -23,6 +24,9 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
 
     /// Finishes what was begun and refuses everything after.
     async fn close(&self);
+
+    /// The state at the moment when all writers of `gate` stand still. Acknowledged units are in it.
+    async fn snapshot(&self, gate: Gate) -> Result<Snapshot, SnapshotError>;
 
     /// Durable commits made since it was opened.
     fn commits(&self) -> u64;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use greenroom_sqlite::Schema;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::OpenError;
@@ -32,6 +33,16 @@ pub(crate) enum MigrateError {
 impl From<rusqlite::Error> for MigrateError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
+    }
+}
+
+/// The version of the file's schema.
+pub(crate) fn schema(path: &Path) -> Result<Schema, OpenError> {
+    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    let read = |connection: &Connection| Ok(applied(connection)?.last().map_or(0, |(version, _)| *version));
+    match greenroom_sqlite::schema_version(path, read) {
+        Ok(found) => Ok(Schema { found, known }),
+        Err(source) => Err(greenroom_sqlite::OpenError::Sqlite { path: path.to_owned(), source }.into()),
     }
 }
 

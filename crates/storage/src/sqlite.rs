@@ -6,7 +6,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use greenroom_sqlite::{Durability, QUEUE_JOBS_MAX, ReadError, Readers, WriteError, Writer, WriterOptions};
+use greenroom_sqlite::{
+    Durability, Gate, QUEUE_JOBS_MAX, ReadError, Readers, Snapshot, SnapshotError, WriteError, Writer,
+    WriterOptions,
+};
 use rusqlite::{CachedStatement, Connection, ErrorCode, ffi, types::ValueRef};
 
 use crate::{
@@ -82,6 +85,10 @@ impl Engine for SqliteEngine {
     async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.writer.close().await;
+    }
+
+    async fn snapshot(&self, gate: Gate) -> Result<Snapshot, SnapshotError> {
+        self.writer.snapshot(gate).await
     }
 
     fn commits(&self) -> u64 {

@@ -2,10 +2,13 @@
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
+use greenroom_sqlite::{Gate, Schema, Snapshot, SnapshotError};
+
 use crate::{
     Admins, ApiKeys, Identities, Jobs, Matches, OneTimeTokens, OpenError, Players, Secrets, Servers,
     Sessions, StorageError, Studios,
     engine::Engine,
+    migrations,
     sqlite::SqliteEngine,
     unit::{Applied, Query, Row, UnitOfWork},
 };
@@ -37,6 +40,13 @@ impl Storage {
             StorageConfig::Embedded { path } => Arc::new(SqliteEngine::open(&path)?),
         };
         Ok(Self { engine })
+    }
+
+    /// The version of the schema that the file of `config` has. Blocks; nobody may have it open.
+    pub fn schema(config: &StorageConfig) -> Result<Schema, OpenError> {
+        match config {
+            StorageConfig::Embedded { path } => migrations::schema(path),
+        }
     }
 
     /// Applies all of `unit` or nothing, durably.
@@ -123,6 +133,12 @@ impl Storage {
     /// Finishes what was begun; everything after is answered `Closed`, by all clones of the handle.
     pub async fn close(&self) {
         self.engine.close().await;
+    }
+
+    /// A snapshot of the records, at the moment when all writers that `gate` awaits stand still:
+    /// every change that was acknowledged before is in it.
+    pub async fn snapshot(&self, gate: Gate) -> Result<Snapshot, SnapshotError> {
+        self.engine.snapshot(gate).await
     }
 
     /// Durable commits since it was opened. On the embedded engine each was one sync.

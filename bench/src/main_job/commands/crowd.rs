@@ -43,37 +43,37 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const LAST_MAX: Duration = Duration::from_secs(10);
 
 /// The players.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     sockets: Sockets,
     state: State,
     random: SmallRng,
 }
 
 /// What one rate came to.
-pub(super) struct Window {
+pub(crate) struct Window {
     /// From a command's arrival to its effect, of those that arrived within the time.
-    pub(super) latency: Latency,
+    pub(crate) latency: Latency,
     /// From a chat's arrival to each other member who hears it.
-    pub(super) heard: Latency,
+    pub(crate) heard: Latency,
     /// From a command's arrival until it was sent, where a player was free: the load generator's own
     /// part of the latency.
-    pub(super) delay: Latency,
+    pub(crate) delay: Latency,
     /// Commands that arrived within the time.
-    pub(super) offered: u64,
+    pub(crate) offered: u64,
     /// Commands that were done within the time.
-    pub(super) done: u64,
+    pub(crate) done: u64,
     /// CPU time of the server within the time.
-    pub(super) cpu: Duration,
+    pub(crate) cpu: Duration,
     /// How long was measured.
-    pub(super) time: Duration,
+    pub(crate) time: Duration,
 }
 
 impl Window {
-    pub(super) fn done_per_second(&self) -> f64 {
+    pub(crate) fn done_per_second(&self) -> f64 {
         self.done as f64 / self.time.as_secs_f64()
     }
 
-    pub(super) fn done_share(&self) -> f64 {
+    pub(crate) fn done_share(&self) -> f64 {
         self.done as f64 / self.offered as f64
     }
 }
@@ -105,7 +105,7 @@ enum Effect {
 
 impl Crowd {
     /// Signs the players in and puts them in their lobbies.
-    pub(super) fn gather(address: SocketAddr, seed: u64) -> anyhow::Result<Self> {
+    pub(crate) fn gather(address: SocketAddr, seed: u64) -> anyhow::Result<Self> {
         let signed_in = players::sign_in(address, LOBBIES * MEMBERS)?;
         let mut sockets = players::connect(address, &signed_in)?;
         let mut players = Vec::with_capacity(signed_in.len());
@@ -118,7 +118,7 @@ impl Crowd {
     }
 
     /// Offers `per_second` commands for `time`, after a time to warm up.
-    pub(super) fn run(&mut self, per_second: f64, time: Duration, server: &Server) -> anyhow::Result<Window> {
+    pub(crate) fn run(&mut self, per_second: f64, time: Duration, server: &Server) -> anyhow::Result<Window> {
         let mut window = Window {
             latency: Latency::new()?,
             heard: Latency::new()?,

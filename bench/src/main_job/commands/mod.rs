@@ -1,6 +1,6 @@
 //! Lobby commands in an open loop, and a lobby of 64 in which all toggle at once.
 
-mod crowd;
+pub(crate) mod crowd;
 mod settle;
 
 use std::time::Duration;

@@ -113,6 +113,7 @@ impl World {
             images: greenroom_fleet::images::Images::none(),
             settings,
             auth: wish.auth,
+            backups: greenroom_operations::backups::BackupSettings::default(),
             access_key: None,
             admin_token: None,
             greenroom: HELPER.into(),

@@ -74,6 +74,8 @@ fn words(action: &str) -> &str {
         "player.unban" | "player_unbanned" => "Lifted a ban",
         "admin_added" => "Added an administrator",
         "admin_removed" => "Removed an administrator",
+        "backup_begun" => "Made a backup",
+        "backup_downloaded" => "Downloaded a backup",
         "key_created" => "Made an API key",
         "key_revoked" => "Revoked an API key",
         other => other,

@@ -16,6 +16,7 @@ const GUARDED: [(&str, &str); 29] = [
     ("/console/servers/start", "/console/servers/start"),
     ("/console/browser", "/console/browser"),
     ("/console/hosts", "/console/hosts"),
+    ("/console/backups", "/console/backups"),
     ("/console/builds", "/console/builds"),
     ("/console/builds/{game}/pull", "/console/builds/skirmish/pull"),
     ("/console/builds/{game}/refresh", "/console/builds/skirmish/refresh"),

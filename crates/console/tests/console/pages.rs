@@ -21,6 +21,7 @@ const PAGES: [&str; 12] = [
     "/console/builds",
     "/console/lobbies",
     "/console/players",
+    "/console/backups",
     "/console/players?show=banned",
     "/console/mail",
     "/console/audit",

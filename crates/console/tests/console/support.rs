@@ -94,6 +94,7 @@ impl Installation {
             images: greenroom_fleet::images::Images::none(),
             settings: game_settings,
             auth: AuthSettings { games: [(game.clone(), by_email())].into(), ..AuthSettings::default() },
+            backups: greenroom_operations::backups::BackupSettings::default(),
             access_key: None,
             admin_token: None,
             greenroom: "/nonexistent/greenroom".into(),

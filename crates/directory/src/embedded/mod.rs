@@ -23,13 +23,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use greenroom_sqlite::{QUEUE_JOBS_MAX, WriteError, Writer};
+use greenroom_sqlite::{Gate, QUEUE_JOBS_MAX, Snapshot, SnapshotError, WriteError, Writer};
 use parking_lot::{Mutex, RwLock};
 use tokio::{
     sync::oneshot,
     task::{self, JoinSet},
 };
 
+pub(crate) use self::store::schema;
 use self::{
     clock::{Clock, SystemClock},
     memory::{Answer, Applied, Memory, Step},
@@ -174,6 +175,10 @@ impl Engine for Embedded {
         self.shared.writer.close().await;
         self.shared.watchers.close();
         self.shared.hub.close();
+    }
+
+    async fn snapshot(&self, gate: Gate) -> Result<Snapshot, SnapshotError> {
+        self.shared.writer.snapshot(gate).await
     }
 
     fn commits(&self) -> u64 {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use greenroom_sqlite::{Durability, Writer, WriterOptions};
+use greenroom_sqlite::{Durability, Schema, Writer, WriterOptions};
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
 
@@ -101,6 +101,16 @@ impl Write {
             ])?;
         }
         Ok(())
+    }
+}
+
+/// The version of the file's schema.
+pub(crate) fn schema(path: &Path) -> Result<Schema, OpenError> {
+    let read =
+        |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    match greenroom_sqlite::schema_version(path, read) {
+        Ok(found) => Ok(Schema { found, known: SCHEMA_VERSION }),
+        Err(source) => Err(greenroom_sqlite::OpenError::Sqlite { path: path.to_owned(), source }.into()),
     }
 }
 

@@ -20,7 +20,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use greenroom_sqlite::{
-    Readers, WriteError, Writer,
+    Gate, Readers, Snapshot, SnapshotError, WriteError, Writer,
     rusqlite::{Connection, Error},
 };
 use parking_lot::{Mutex, RwLock};
@@ -30,6 +30,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
+pub(crate) use self::schema::schema;
 use self::{
     append::Appends,
     clock::{Clock, SystemClock},
@@ -277,6 +278,10 @@ impl Engine for Embedded {
         self.shared.closing.cancel();
         self.tasks.wait().await;
         self.shared.writer.close().await;
+    }
+
+    async fn snapshot(&self, gate: Gate) -> Result<Snapshot, SnapshotError> {
+        self.shared.writer.snapshot(gate).await
     }
 
     fn commits(&self) -> u64 {

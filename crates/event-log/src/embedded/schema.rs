@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use greenroom_sqlite::{Durability, QUEUE_JOBS_MAX, Writer, WriterOptions, rusqlite};
+use greenroom_sqlite::{Durability, QUEUE_JOBS_MAX, Schema, Writer, WriterOptions, rusqlite};
 use rusqlite::{Connection, Row};
 
 use crate::{
@@ -134,6 +134,16 @@ CREATE TABLE subject_batches (
     PRIMARY KEY (batch, subject)
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// The version of the file's schema.
+pub(crate) fn schema(path: &Path) -> Result<Schema, OpenError> {
+    let read =
+        |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    match greenroom_sqlite::schema_version(path, read) {
+        Ok(found) => Ok(Schema { found, known: VERSION }),
+        Err(source) => Err(greenroom_sqlite::OpenError::Sqlite { path: path.to_owned(), source }.into()),
+    }
+}
 
 pub(super) fn open_writer(path: &Path) -> Result<Writer, OpenError> {
     let options = WriterOptions {

@@ -24,6 +24,7 @@ use super::{
     value::ProviderKind,
 };
 
+mod backup;
 mod connection;
 mod container;
 mod hosting_api;
@@ -32,6 +33,7 @@ mod images;
 mod sdk;
 mod sign_in;
 
+pub(super) use backup::settings as backup_settings;
 pub(super) use hosting_api::engines as hosting_api_engines;
 pub(super) use hosts::engines as docker_engines;
 pub(super) use sign_in::{mail_settings, public_url, settings as sign_in_settings};
@@ -69,6 +71,7 @@ pub(super) fn check(context: &mut Context, root: &Root) {
             context.error(join("tls", key), sentence);
         }
     }
+    backup::check(context, root);
     hosts::check(context, root);
     auth(context, &root.auth);
     sign_in::check(context, root);

@@ -13,11 +13,16 @@ pub mod sections;
 mod tests;
 pub mod value;
 
-use std::{collections::BTreeMap, fmt, fs, net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use greenroom_domain::settings::Settings;
 use greenroom_fleet::{DockerConfig, HostingApiConfig};
-use greenroom_operations::{mail::MailSettings, players::SignInSettings};
+use greenroom_operations::{backups::BackupSettings, mail::MailSettings, players::SignInSettings};
 use greenroom_protocol::GameId;
 use secrecy::SecretString;
 use toml::{Table, Value};
@@ -63,6 +68,8 @@ const JWT_SECRET: &str = "JWT_SECRET";
 pub struct Config {
     /// Every setting as it stands.
     pub root: Root,
+    /// The file that it was read from, if it was one.
+    pub file: Option<PathBuf>,
 }
 
 /// Why a configuration is of no use: everything that is wrong with it.
@@ -80,7 +87,10 @@ impl Config {
         let Some(path) = path else { return Self::parse(DEFAULT, "the built-in configuration", environment) };
         let source = path.display().to_string();
         match read(path) {
-            Ok(text) => Self::parse(&text, &source, environment),
+            Ok(text) => {
+                let config = Self::parse(&text, &source, environment)?;
+                Ok(Self { file: Some(path.to_owned()), ..config })
+            }
             Err(sentence) => {
                 Err(ConfigErrors { source, errors: vec![ConfigError { path: String::new(), sentence }] })
             }
@@ -122,7 +132,7 @@ impl Config {
             check::check(&mut context, root);
         }
         match root {
-            Some(root) if context.errors.is_empty() => Ok(Self { root }),
+            Some(root) if context.errors.is_empty() => Ok(Self { root, file: None }),
             _ => Err(fail(context.errors)),
         }
     }
@@ -141,6 +151,12 @@ impl Config {
     /// containers is kept in `folder`.
     pub fn docker_engines(&self, installation: &str, folder: &Path) -> Vec<DockerConfig> {
         check::docker_engines(&self.root, installation, folder)
+    }
+
+    /// What the operations are told of backups of this installation, whose files beside the databases
+    /// are `files`.
+    pub fn backup_settings(&self, installation: &str, files: Vec<(String, PathBuf)>) -> BackupSettings {
+        check::backup_settings(self.root.backup.as_ref(), installation, files)
     }
 
     /// The other hosts that game servers are asked for; what is known of these is kept in `folder`.

@@ -41,6 +41,7 @@ section_of! {
     }
     below {
         log: Log;
+        backup: Option<Backup>;
         tls: Option<TlsFiles>;
         auth: Auth;
         console: Console;
@@ -65,6 +66,52 @@ section_of! {
         /// The least severe level that is logged: error, warn, info, debug or trace; per part of the program
         /// after a comma, such as "info,greenroom_fleet=debug".
         level: String = "info";
+    }
+}
+
+section_of! {
+    /// Backups that are made by themselves. Left out: only for who asks, with `greenroom backup`.
+    Backup {
+        /// How often.
+        every: Duration = "24h";
+        /// How long one is kept in the store. The newest stays however old it is.
+        keep: Duration = "14d";
+        /// How many bytes of the databases are read in a second at most, so that players do not feel it.
+        bytes_per_second: Bytes = "64MiB";
+    }
+    below {
+        store: BackupStore;
+    }
+}
+
+section_of! {
+    /// Where backups are kept: `folder`, or `s3`. They have every secret of the installation in them.
+    BackupStore {
+        /// A folder of this machine, best of another disk. Made if it is missing.
+        folder: Option<PathBuf> = none;
+    }
+    below {
+        s3: Option<S3Store>;
+    }
+}
+
+section_of! {
+    /// A bucket of S3, or of what speaks like it.
+    S3Store {
+        /// Its name.
+        bucket: String = required;
+        /// How the names of the backups in it begin.
+        prefix: String = "greenroom";
+        /// Where the service is, such as "https://s3.example.com". Unset: AWS's of the region.
+        endpoint: Option<String> = none;
+        /// The region.
+        region: String = "us-east-1";
+        /// The name of the key that we sign with.
+        access_key: String = required;
+    }
+    secrets {
+        /// The key itself.
+        secret_key;
     }
 }
 

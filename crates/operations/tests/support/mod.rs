@@ -100,6 +100,7 @@ impl TestNode {
             images: greenroom_fleet::images::Images::none(),
             settings,
             auth,
+            backups: greenroom_operations::backups::BackupSettings::default(),
             access_key: None,
             admin_token: None,
             greenroom: "/nonexistent/greenroom".into(),
