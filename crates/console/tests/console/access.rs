@@ -8,7 +8,7 @@ use greenroom_console::{ConsoleSettings, Rate};
 use greenroom_storage::AdminRole;
 
 /// Every guarded path as the router writes it, with one that fits.
-const GUARDED: [(&str, &str); 29] = [
+const GUARDED: [(&str, &str); 30] = [
     ("/console", "/console"),
     ("/console/servers", "/console/servers?state=ready"),
     ("/console/servers/{game}/{id}", "/console/servers/skirmish/one"),

@@ -11,7 +11,7 @@ use greenroom_protocol::{
 };
 use greenroom_storage::AdminRole;
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "/console",
     "/console/servers",
     "/console/servers?state=ended",
