@@ -316,10 +316,10 @@ async fn a_full_disk_keeps_nothing_of_it() {
     ports.event_log.create_stream(&stream(0), StreamLimits::default()).await.unwrap();
     for n in 1..=40 {
         // Nothing that can be compressed: each is twice 16 KiB of numbers that grow.
-        let noise: String = (0..4_000)
+        let noise: Vec<_> = (0..4_000)
             .map(|i: u64| format!("{:016x}", (n * 7_919 + i).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
             .collect();
-        let entry = NewEntry::new(Subject::new("noise").unwrap(), noise);
+        let entry = NewEntry::new(Subject::new("noise").unwrap(), noise.concat());
         ports.event_log.append(&stream(0), vec![entry], None).await.unwrap();
     }
     let store = Store::open(&StoreConfig::Folder(disk.path().join("kept")), INSTALLATION).unwrap();
