@@ -1,5 +1,6 @@
 //! The table of contents: every path there is.
 
+mod account;
 mod account_pages;
 mod admins;
 mod auth;
@@ -18,6 +19,7 @@ mod manager;
 mod me;
 mod overview;
 mod players;
+mod providers;
 mod streams;
 mod system;
 mod traefik;
@@ -89,6 +91,12 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         // players
         .routes(routes!(auth::anonymous)) // /v1/games/{game}/auth/anonymous
         .routes(routes!(auth::discord)) // /v1/games/{game}/auth/discord
+        .routes(routes!(providers::list)) // /v1/games/{game}/auth/providers
+        .routes(routes!(providers::begin)) // /v1/games/{game}/auth/providers/{provider}/begin
+        .routes(routes!(providers::go)) // /v1/games/{game}/auth/providers/{provider}/go
+        .routes(routes!(providers::callback)) // /v1/games/{game}/auth/providers/{provider}/callback
+        .routes(routes!(providers::complete)) // /v1/games/{game}/auth/complete
+        .routes(routes!(providers::steam)) // /v1/games/{game}/auth/steam
         .routes(routes!(email::sign_in)) // /v1/games/{game}/auth/email
         .routes(routes!(email::sign_up)) // /v1/games/{game}/auth/email/sign-up
         .routes(routes!(email::confirm)) // /v1/games/{game}/auth/email/confirm
@@ -100,6 +108,14 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         .routes(routes!(auth::refresh)) // /v1/auth/refresh
         .routes(routes!(auth::sign_out)) // /v1/auth/sign-out
         .routes(routes!(auth::sessions)) // /v1/auth/sessions
+        .routes(routes!(account::identities)) // /v1/me/identities
+        .routes(routes!(account::link_email)) // /v1/me/link/email
+        .routes(routes!(account::link_steam)) // /v1/me/link/steam
+        .routes(routes!(account::begin_link)) // /v1/me/link/{provider}/begin
+        .routes(routes!(account::complete_link)) // /v1/me/link/complete
+        .routes(routes!(account::unlink)) // /v1/me/identities/{provider}
+        .routes(routes!(account::export)) // /v1/me/export
+        .routes(routes!(account::delete)) // /v1/me
         .routes(routes!(me::me)) // /v1/players/me
         .routes(routes!(me::matches)) // /v1/players/me/matches
         .routes(routes!(me::one_match)) // /v1/players/me/matches/{match}
@@ -112,7 +128,8 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         .routes(routes!(browser::list)) // /v1/games/{game}/browser
         // a game's players, for its studio
         .routes(routes!(players::search)) // /v1/games/{game}/players
-        .routes(routes!(players::get)) // /v1/games/{game}/players/{player}
+        .routes(routes!(account::export_of)) // /v1/games/{game}/players/{player}/export
+        .routes(routes!(players::get, account::delete_of)) // /v1/games/{game}/players/{player}
         .routes(routes!(players::sessions)) // /v1/games/{game}/players/{player}/sessions
         .routes(routes!(bans::ban, bans::unban)) // /v1/games/{game}/players/{player}/ban
         .routes(routes!(bans::list)) // /v1/games/{game}/bans

@@ -57,6 +57,8 @@ pub fn router(node: Node, settings: ConsoleSettings) -> Router {
         .route("/console/lobbies/{game}/{id}/close", post(pages::lobby::close))
         .route("/console/players", get(pages::players::show))
         .route("/console/players/{game}/{id}", get(pages::player::show))
+        .route("/console/players/{game}/{id}/export", get(pages::player::export))
+        .route("/console/players/{game}/{id}/delete", post(pages::player::delete))
         .route("/console/players/{game}/{id}/ban", post(pages::player::ban))
         .route("/console/players/{game}/{id}/unban", post(pages::player::unban))
         .route("/console/mail", get(pages::mail::show))

@@ -88,11 +88,12 @@ pub(crate) enum Notice {
     PlayerBanned,
     PlayerUnbanned,
     BackupBegun,
+    PlayerDeleted,
     SignedOut,
 }
 
 impl Notice {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::ServerStarting,
         Self::BuildPulled,
         Self::BuildsRefreshed,
@@ -101,6 +102,7 @@ impl Notice {
         Self::PlayerBanned,
         Self::PlayerUnbanned,
         Self::BackupBegun,
+        Self::PlayerDeleted,
         Self::SignedOut,
     ];
 
@@ -114,6 +116,7 @@ impl Notice {
             Self::PlayerBanned => "player-banned",
             Self::PlayerUnbanned => "player-unbanned",
             Self::BackupBegun => "backup-begun",
+            Self::PlayerDeleted => "player-deleted",
             Self::SignedOut => "signed-out",
         }
     }
@@ -126,6 +129,7 @@ impl Notice {
             Self::ServerStopping => "The game server was told to stop.",
             Self::LobbyClosed => "The lobby is closed. Its members have been told.",
             Self::PlayerBanned => "The player is banned and signed out everywhere.",
+            Self::PlayerDeleted => "The player is deleted, and signed out everywhere.",
             Self::PlayerUnbanned => "The ban is lifted. The player may sign in again.",
             Self::BackupBegun => "The backup has begun. Reload this page to see how far it is.",
             Self::SignedOut => "You are signed out.",

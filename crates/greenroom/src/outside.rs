@@ -87,6 +87,7 @@ pub(crate) fn auth_settings(config: &Config, listen: SocketAddr) -> AuthSettings
         console_ttl: config.root.console.session_ttl,
         discord: DiscordSettings {
             api_url: format!("{base_url}/api"),
+            authorize_url: format!("{base_url}/oauth2/authorize"),
             application_id: auth.discord_application_id.clone(),
             ..DiscordSettings::default()
         },

@@ -144,7 +144,7 @@ pub(crate) async fn changed(
 }
 
 /// What the reader can act on as a page; what only the operator can goes the way of every error.
-fn told(failure: Failure) -> ApiResult<Response> {
+pub(super) fn told(failure: Failure) -> ApiResult<Response> {
     if failure.is_ours() { Err(failure.into()) } else { Ok(refused(&failure)) }
 }
 
@@ -152,7 +152,7 @@ fn incomplete() -> Failure {
     Failure::new(ErrorCode::BadRequest, "This form is not complete. Open the link in the mail again.")
 }
 
-pub(super) fn refused(failure: &Failure) -> Response {
+fn refused(failure: &Failure) -> Response {
     let status = StatusCode::from_u16(failure.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
     page(status, "This did not work", &html! { p { (failure.sentence()) } })
 }

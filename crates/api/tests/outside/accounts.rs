@@ -17,7 +17,7 @@ use crate::{
 const PASSWORD: &str = "correct horse";
 
 pub(crate) fn by_email(wish: &mut Wish) {
-    let sign_in = SignInSettings { email: Some(EmailSettings::default()) };
+    let sign_in = SignInSettings { email: Some(EmailSettings::default()), ..SignInSettings::default() };
     wish.auth.games.insert(GameId::new("skirmish").unwrap(), sign_in);
     wish.auth.mail.pace.first = Duration::from_millis(20);
 }

@@ -18,6 +18,7 @@ mod lobby;
 mod manager;
 mod overview;
 mod players;
+mod providers;
 mod routes;
 mod serving;
 mod smtp;

@@ -49,6 +49,7 @@ async fn signing_in_as_a_discord_user() {
             api_url,
             cdn_url: "https://cdn.example.com".into(),
             application_id: Some("app1".into()),
+            ..DiscordSettings::default()
         };
     })
     .await;

@@ -72,6 +72,8 @@ fn words(action: &str) -> &str {
         "lobby.close" | "lobby_closed" => "Closed a lobby",
         "player.ban" | "player_banned" => "Banned a player",
         "player.unban" | "player_unbanned" => "Lifted a ban",
+        "player.export" | "player_exported" => "Downloaded what is kept about a player",
+        "player.delete" | "player_deleted" => "Deleted a player",
         "admin_added" => "Added an administrator",
         "admin_removed" => "Removed an administrator",
         "backup_begun" => "Made a backup",

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use axum::{Form, response::Response};
+use axum::{
+    Form, Json,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
 use greenroom_operations::{Failure, lobbies::LobbyError};
-use greenroom_protocol::{ErrorCode, GameId, LobbyId, PlayerId, auth::BanRequest, events::PlayerMatch};
+use greenroom_protocol::{
+    ErrorCode, GameId, LobbyId, PlayerId, accounts::IdentityView, auth::BanRequest, events::PlayerMatch,
+};
 use greenroom_storage::Player;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -52,6 +58,10 @@ pub(crate) async fn show(view: View, Named(game, id): Named<PlayerId>) -> Respon
         Ok(page) => page.matches,
         Err(failure) => return view.problem(Section::Players, &failure),
     };
+    let identities = match view.node().players.identities(&id).await {
+        Ok(list) => list.identities,
+        Err(failure) => return view.problem(Section::Players, &failure),
+    };
     let times = view.times();
     let content = html! {
         div.title { h1 { (player.username) } (ban_badge(&player, view.now)) }
@@ -62,6 +72,11 @@ pub(crate) async fn show(view: View, Named(game, id): Named<PlayerId>) -> Respon
             }
             (ban_panel(&view, &game, &player))
         }
+        section {
+            h2 { "Identities" }
+            (identities_table(&identities, times))
+        }
+        (account_panel(&view, &game, &player))
         section {
             h2 { "Matches" }
             (matches_table(&matches, times))
@@ -94,6 +109,35 @@ pub(crate) async fn unban(view: View, Named(game, id): Named<PlayerId>) -> Respo
     tracing::info!(admin, player = %id, %game, "lifted a ban from the console");
     view.node().admins.audit(admin, "player.unban", id.as_str(), serde_json::json!({ "game": game })).await;
     view.go(&parts::player_path(&game, &id), Notice::PlayerUnbanned)
+}
+
+/// Everything that is kept about the player, as a file.
+pub(crate) async fn export(view: View, Named(game, id): Named<PlayerId>) -> Response {
+    if !view.may_change() {
+        let failure =
+            Failure::new(ErrorCode::Forbidden, "You may look, but not take a player's data with you.");
+        return view.problem(Section::Players, &failure);
+    }
+    let export = match view.node().players.export(&game, &id).await {
+        Ok(export) => export,
+        Err(failure) => return view.problem(Section::Players, &failure),
+    };
+    let admin = &view.visitor.admin().name;
+    view.node().admins.audit(admin, "player.export", id.as_str(), serde_json::json!({ "game": game })).await;
+    let mut response = Json(export).into_response();
+    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"player-{id}.json\"")) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+    }
+    response
+}
+
+pub(crate) async fn delete(view: View, Named(game, id): Named<PlayerId>) -> Response {
+    if let Err(failure) = view.node().players.delete(&game, &id).await {
+        return view.problem(Section::Players, &failure);
+    }
+    let admin = &view.visitor.admin().name;
+    view.node().admins.audit(admin, "player.delete", id.as_str(), serde_json::json!({ "game": game })).await;
+    view.go(Section::Players.path(), Notice::PlayerDeleted)
 }
 
 fn facts(game: &GameId, player: &Player, lobby: Option<&LobbyId>, times: Times) -> Markup {
@@ -155,6 +199,56 @@ fn ban_panel(view: &View, game: &GameId, player: &Player) -> Markup {
                 }
                 @let body = serde_json::json!({ "reason": "why" });
                 (parts::curl(&parts::curl_command(&view.base_url, "POST", &api, Some(&body))))
+            }
+        }
+    }
+}
+
+fn account_panel(view: &View, game: &GameId, player: &Player) -> Markup {
+    let path = parts::player_path(game, &player.id);
+    let api = format!("/v1/games/{game}/players/{}", player.id);
+    html! {
+        section.panel.change {
+            h2 { "The account" }
+            @if view.may_change() {
+                p { a href=(format!("{path}/export")) { "Download everything that is kept about this player" } }
+                details.confirm {
+                    summary.button.danger { "Delete this player…" }
+                    form method="post" action=(format!("{path}/delete")) {
+                        (view.csrf())
+                        p { "For ever: its records go, its identities are free again, it is signed out everywhere. \
+                             What the history says of its id stays." }
+                        button.danger type="submit" { "Delete " (player.username) }
+                    }
+                }
+            } @else {
+                p.soft { "Your role may look, but not change anything." }
+            }
+            (parts::curl(&parts::curl_command(&view.base_url, "GET", &format!("{api}/export"), None)))
+            (parts::curl(&parts::curl_command(&view.base_url, "DELETE", &api, None)))
+        }
+    }
+}
+
+fn identities_table(identities: &[IdentityView], times: Times) -> Markup {
+    html! {
+        @if identities.is_empty() {
+            (parts::empty("It has none", &html! { "It signed in by a name, and lives as long as its tokens are kept." }))
+        } @else {
+            div.scroll {
+                table {
+                    thead { tr { th { "Provider" } th { "There it is" } th { "Called" } th { "Since" } } }
+                    tbody {
+                        @for identity in identities {
+                            tr {
+                                td { (identity.provider) }
+                                td.mono.text { (identity.subject) }
+                                td { (identity.name.as_deref().unwrap_or("–")) }
+                                td { @if identity.linked_at.as_millis() > 0 { (times.at(identity.linked_at)) } @else { "–" } }
+                            }
+                        }
+                    }
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use greenroom_console::{ConsoleSettings, Rate};
 use greenroom_storage::AdminRole;
 
 /// Every guarded path as the router writes it, with one that fits.
-const GUARDED: [(&str, &str); 30] = [
+const GUARDED: [(&str, &str); 32] = [
     ("/console", "/console"),
     ("/console/servers", "/console/servers?state=ready"),
     ("/console/servers/{game}/{id}", "/console/servers/skirmish/one"),
@@ -28,6 +28,8 @@ const GUARDED: [(&str, &str); 30] = [
     ("/console/lobbies/{game}/{id}/close", "/console/lobbies/skirmish/one/close"),
     ("/console/players", "/console/players"),
     ("/console/players/{game}/{id}", "/console/players/skirmish/one"),
+    ("/console/players/{game}/{id}/export", "/console/players/skirmish/one/export"),
+    ("/console/players/{game}/{id}/delete", "/console/players/skirmish/one/delete"),
     ("/console/players/{game}/{id}/ban", "/console/players/skirmish/one/ban"),
     ("/console/players/{game}/{id}/unban", "/console/players/skirmish/one/unban"),
     ("/console/mail", "/console/mail"),
@@ -260,6 +262,7 @@ async fn a_viewer_looks_and_changes_nothing() {
         format!("{of_lobby}/close"),
         format!("{of_player}/ban"),
         format!("{of_player}/unban"),
+        format!("{of_player}/delete"),
         "/console/servers/skirmish/one/stop".into(),
         "/console/servers/start".into(),
         "/console/builds/skirmish/pull".into(),

@@ -283,3 +283,28 @@ async fn mails_are_shown_to_who_may_open_accounts() {
     let page = viewer.get("/console/mail").await.text;
     assert!(!page.contains("token=") && page.contains("Your role may not see them"), "{page}");
 }
+
+#[tokio::test]
+async fn a_player_is_downloaded_and_deleted() {
+    let installation = Installation::start().await;
+    let player = installation.player("Ada").await;
+    let path = format!("/console/players/skirmish/{}", player.principal.id);
+    installation.node.admins.add("vera", "only looking", AdminRole::Viewer).await.unwrap();
+    let mut viewer = installation.browser();
+    viewer.sign_in("vera", "only looking", "").await;
+    assert_eq!(viewer.get(&format!("{path}/export")).await.status, StatusCode::FORBIDDEN);
+    let mut browser = installation.owner().await;
+    let page = browser.get(&path).await.text;
+    assert!(page.contains("Delete this player") && page.contains("It signed in by a name"), "{page}");
+    let export = browser.get(&format!("{path}/export")).await;
+    assert!(export.headers[header::CONTENT_DISPOSITION].to_str().unwrap().starts_with("attachment"));
+    let export: serde_json::Value = serde_json::from_str(&export.text).unwrap();
+    assert_eq!((&export["username"], &export["complete"]), (&"Ada".into(), &true.into()));
+    let answer = browser.change(&format!("{path}/delete"), &[]).await;
+    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, "/console/players"));
+    assert!(browser.get("/console/players").await.text.contains("The player is deleted"));
+    assert_eq!(browser.get(&path).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(browser.change(&format!("{path}/delete"), &[]).await.status, StatusCode::NOT_FOUND);
+    let log = browser.get("/console/audit").await.text;
+    assert!(log.contains("Deleted a player") && log.contains("Downloaded what is kept"), "{log}");
+}

@@ -147,7 +147,7 @@ impl Installation {
 }
 
 fn by_email() -> SignInSettings {
-    SignInSettings { email: Some(EmailSettings::default()) }
+    SignInSettings { email: Some(EmailSettings::default()), ..SignInSettings::default() }
 }
 
 pub(crate) struct Browser {

@@ -13,7 +13,7 @@ use super::{
 
 mod accounts;
 
-pub use accounts::{EmailSignIn, Mail, SignIn};
+pub use accounts::{DiscordSignIn, EmailSignIn, Mail, OpenIdSignIn, SignIn, SteamSignIn};
 
 section_of! {
     /// The installation: where it listens, and where it keeps what it knows.
@@ -135,7 +135,8 @@ section_of! {
         access_token_ttl: Duration = "15m";
         /// How long a refresh token is good; each use gives a new one.
         refresh_token_ttl: Duration = "90d";
-        /// The Discord application whose tokens are accepted. Unset: those of any application.
+        /// The Discord application whose tokens are accepted, of games without `sign_in.discord`. Unset: those of
+        /// any application.
         discord_application_id: Option<String> = none;
         /// Where Discord's interface is.
         discord_base_url: String = "https://discord.com";

@@ -1,29 +1,32 @@
-//! Asks Discord whose token it is. Source: Discord's documented `GET /users/@me` and `GET /oauth2/@me`.
+//! Asks Discord who somebody is. Sources: Discord's documented `GET /users/@me`, `GET /oauth2/@me` and
+//! authorization code grant.
 
-use std::{sync::Arc, time::Duration};
-
-use greenroom_protocol::{ErrorCode, auth::DiscordUser};
-use reqwest::StatusCode;
+use greenroom_protocol::{ErrorCode, GameId};
+use greenroom_storage::DiscordProfile;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::sync::OnceCell;
 
-use super::Players;
+use super::{
+    Players,
+    openid::{Answered, Asked, code_refused},
+    proven::Proven,
+    provider::form,
+};
 use crate::failure::Failure;
 
-/// How long Discord may take to answer one call.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// Largest answer of Discord that is read, in bytes.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The provider's name in the records.
+pub(super) const DISCORD: &str = "discord";
 
 /// Longest token that is sent to Discord, in bytes.
 const DISCORD_TOKEN_BYTES_MAX: usize = 2_048;
 
-/// Signing in by Discord.
+/// Where Discord is, and what holds for games that say nothing of their own.
 #[derive(Clone, Debug)]
 pub struct DiscordSettings {
     /// Where Discord's API is, without `/users/@me`.
     pub api_url: String,
+    /// Where Discord asks its users whether they permit it.
+    pub authorize_url: String,
     /// Where Discord keeps pictures.
     pub cdn_url: String,
     /// The application whose tokens are accepted; any if unset.
@@ -34,10 +37,20 @@ impl Default for DiscordSettings {
     fn default() -> Self {
         Self {
             api_url: "https://discord.com/api".into(),
+            authorize_url: "https://discord.com/oauth2/authorize".into(),
             cdn_url: "https://cdn.discordapp.com".into(),
             application_id: None,
         }
     }
+}
+
+/// A game's own application at Discord.
+#[derive(Clone, Debug)]
+pub struct DiscordApplication {
+    /// Its id.
+    pub id: String,
+    /// What we prove with that it is ours; none if it is a public client.
+    pub client_secret: Option<SecretString>,
 }
 
 #[derive(Deserialize)]
@@ -57,37 +70,62 @@ struct Application {
     id: String,
 }
 
-/// Who asks Discord, made when it is first asked: the certificates that this machine trusts take a
-/// megabyte.
-#[derive(Clone, Default)]
-pub(super) struct DiscordClient(Arc<OnceCell<reqwest::Client>>);
-
-impl DiscordClient {
-    async fn get(&self) -> Result<&reqwest::Client, Failure> {
-        let make = async || tokio::task::spawn_blocking(client).await.map_err(Failure::internal)?;
-        self.0.get_or_try_init(make).await
-    }
-}
-
-fn client() -> Result<reqwest::Client, Failure> {
-    // Fails only if a provider is installed already, and then that one serves.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .timeout(ANSWER_TIME_MAX)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(Failure::internal)
+#[derive(Deserialize)]
+struct Tokens {
+    access_token: String,
 }
 
 impl Players {
-    /// The Discord user whose bearer token this is. With an application configured, a token of
-    /// another one is refused.
-    pub(super) async fn discord_user(&self, token: &str) -> Result<DiscordUser, Failure> {
-        let settings = &self.settings.discord;
+    /// The Discord user whose bearer token this is. With an application configured, for the game or for
+    /// all, a token of another one is refused.
+    pub(super) async fn discord_token_user(&self, game: &GameId, token: &str) -> Result<Proven, Failure> {
+        let of_game = self.settings.games.get(game).and_then(|game| game.discord.as_ref());
+        let application = of_game.map(|own| &own.id).or(self.settings.discord.application_id.as_ref());
+        self.discord_user(application, token).await
+    }
+
+    /// Where the browser is sent.
+    pub(super) fn discord_address(&self, application: &DiscordApplication, asked: &Asked<'_>) -> String {
+        let query = form(&[
+            ("response_type", "code"),
+            ("client_id", &application.id),
+            ("redirect_uri", asked.redirect_uri),
+            ("scope", "identify"),
+            ("state", asked.state),
+            ("code_challenge", asked.challenge),
+            ("code_challenge_method", "S256"),
+        ]);
+        format!("{}?{query}", self.settings.discord.authorize_url)
+    }
+
+    /// The Discord user who permitted this code to the application.
+    pub(super) async fn discord_code_user(
+        &self,
+        application: &DiscordApplication,
+        answered: &Answered<'_>,
+    ) -> Result<Proven, Failure> {
+        let mut fields = vec![
+            ("grant_type", "authorization_code"),
+            ("code", answered.code),
+            ("redirect_uri", answered.redirect_uri),
+            ("client_id", application.id.as_str()),
+            ("code_verifier", answered.verifier),
+        ];
+        let secret = application.client_secret.as_ref().map(ExposeSecret::expose_secret);
+        fields.extend(secret.map(|secret| ("client_secret", secret)));
+        let (url, body) = (format!("{}/oauth2/token", self.settings.discord.api_url), form(&fields));
+        let tokens = self.provider.ask::<Tokens>(DISCORD, |client| {
+            client.post(url).header("content-type", "application/x-www-form-urlencoded").body(body)
+        });
+        let tokens = tokens.await.map_err(|no| no.or(code_refused))?;
+        self.discord_user(Some(&application.id), &tokens.access_token).await
+    }
+
+    async fn discord_user(&self, application: Option<&String>, token: &str) -> Result<Proven, Failure> {
         if token.len() > DISCORD_TOKEN_BYTES_MAX {
             return Err(invalid_token());
         }
-        if let Some(expected) = &settings.application_id {
+        if let Some(expected) = application {
             let authorization: Authorization = self.ask_discord("/oauth2/@me", token).await?;
             if authorization.application.id != *expected {
                 return Err(invalid_token());
@@ -97,44 +135,21 @@ impl Players {
         if user.id.is_empty() || user.id.len() > 32 || !user.id.bytes().all(|b| b.is_ascii_digit()) {
             return Err(invalid_token());
         }
-        let avatar = user.avatar.map(|hash| format!("{}/avatars/{}/{hash}.png", settings.cdn_url, user.id));
-        Ok(DiscordUser { id: user.id, username: user.username, avatar })
+        let cdn = &self.settings.discord.cdn_url;
+        let avatar = user.avatar.map(|hash| format!("{cdn}/avatars/{}/{hash}.png", user.id));
+        let profile = DiscordProfile { id: user.id.clone(), username: user.username.clone(), avatar };
+        Ok(Proven {
+            provider: DISCORD.into(),
+            subject: user.id,
+            username: user.username,
+            profile: serde_json::to_value(profile).map_err(Failure::internal)?,
+        })
     }
 
     async fn ask_discord<T: for<'de> Deserialize<'de>>(&self, path: &str, token: &str) -> Result<T, Failure> {
         let url = format!("{}{path}", self.settings.discord.api_url);
-        let unreachable = |error: reqwest::Error| {
-            Failure::new(ErrorCode::Unavailable, "Discord could not be reached. Try again in a moment.")
-                .because(error.without_url())
-        };
-        let mut response =
-            self.discord.get().await?.get(url).bearer_auth(token).send().await.map_err(unreachable)?;
-        match response.status() {
-            StatusCode::OK => {}
-            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
-                return Err(invalid_token());
-            }
-            status => {
-                tracing::warn!(%status, path, "Discord did not answer a sign-in");
-                return Err(Failure::new(
-                    ErrorCode::Unavailable,
-                    "Discord does not answer now. Try again in a moment.",
-                ));
-            }
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > ANSWER_BYTES_MAX {
-                return Err(Failure::new(
-                    ErrorCode::Unavailable,
-                    "Discord's answer could not be understood.",
-                ));
-            }
-        }
-        serde_json::from_slice(&body).map_err(|error| {
-            Failure::new(ErrorCode::Unavailable, "Discord's answer could not be understood.").because(error)
-        })
+        let answer = self.provider.ask(DISCORD, |client| client.get(url).bearer_auth(token)).await;
+        answer.map_err(|no| no.or(invalid_token))
     }
 }
 

@@ -1,15 +1,23 @@
 //! Players: signing in and out, their accounts, who a token belongs to, bans.
 
+mod account;
 mod authenticate;
 mod ban;
 mod discord;
 mod email;
+mod flow;
+mod id_token;
+mod identities;
 mod letters;
+mod openid;
 mod profile;
+mod proven;
+mod provider;
 mod refresh;
 mod sessions;
 mod settings;
 mod sign_in;
+mod steam;
 
 use std::sync::Arc;
 
@@ -21,10 +29,14 @@ use tokio::sync::Notify;
 
 use crate::{context::Clock, mail::Post, passwords::Passwords, tokens::Tokens};
 
-pub use discord::DiscordSettings;
+pub use discord::{DiscordApplication, DiscordSettings};
+pub use flow::{Away, Callback, FLOW_TTL};
+pub use openid::OpenIdSettings;
 pub use settings::{AuthSettings, EmailSettings, SignInSettings};
+pub use steam::SteamSettings;
 
-use discord::DiscordClient;
+use openid::KnownProviders;
+use provider::ProviderClient;
 
 /// Subject under which nodes tell each other that sessions have ended.
 pub const SESSIONS_ENDED: &str = "sessions-ended";
@@ -66,7 +78,8 @@ pub struct Players {
     tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
     settings: Arc<AuthSettings>,
-    discord: DiscordClient,
+    provider: ProviderClient,
+    openid: KnownProviders,
     passwords: Passwords,
     post: Post,
     /// Wakes the outbox of mails.
@@ -87,12 +100,18 @@ impl Players {
             directory,
             tokens,
             clock,
-            discord: DiscordClient::default(),
+            provider: ProviderClient::default(),
+            openid: KnownProviders::default(),
             passwords: Passwords::default(),
             post: Post::new(settings.mail.clone()),
             outbox: Arc::default(),
             settings: Arc::new(settings),
         }
+    }
+
+    /// Whether players' browsers reach us by HTTPS.
+    pub fn is_public_by_https(&self) -> bool {
+        self.settings.public_url.starts_with("https:")
     }
 
     /// Where mails to players leave.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use greenroom_protocol::GameId;
 
-use super::DiscordSettings;
+use super::{DiscordApplication, DiscordSettings, OpenIdSettings, SteamSettings};
 use crate::mail::MailSettings;
 
 /// How sign-ins behave.
@@ -48,6 +48,14 @@ impl Default for AuthSettings {
 pub struct SignInSettings {
     /// By e-mail and password.
     pub email: Option<EmailSettings>,
+    /// By the game's own application at Discord.
+    pub discord: Option<DiscordApplication>,
+    /// By tickets of Steam.
+    pub steam: Option<SteamSettings>,
+    /// By OpenID providers, by the names that they have here and in the records.
+    pub openid: BTreeMap<String, OpenIdSettings>,
+    /// Where browsers may be sent back to from a provider's pages.
+    pub redirects: Vec<String>,
 }
 
 /// Signing in by e-mail and password.

@@ -3,10 +3,10 @@
 use greenroom_domain::text;
 use greenroom_protocol::{
     ErrorCode, GameId, PlayerId, SessionId,
-    auth::{Account, DiscordUser, SignedIn},
+    auth::{Account, SignedIn},
     ticket::AccessClaims,
 };
-use greenroom_storage::{DiscordProfile, Identity, NewPlayer, NewSession, Player, StorageError, UnitOfWork};
+use greenroom_storage::{NewPlayer, NewSession, StorageError, UnitOfWork};
 use uuid::Uuid;
 
 use super::{ClientInfo, Players, TokenKind};
@@ -49,55 +49,8 @@ impl Players {
     ) -> Result<SignedIn, Failure> {
         let token = token.map(str::trim).filter(|token| !token.is_empty());
         let token = token.ok_or(Failure::new(ErrorCode::BadRequest, "Discord token required"))?;
-        let user = self.discord_user(token).await?;
-        let profile = DiscordProfile {
-            id: user.id.clone(),
-            username: user.username.clone(),
-            avatar: user.avatar.clone(),
-        };
-        let (account, unit) = self.player_of(game, user, &profile).await?;
-        match self.open_session(game, account.clone(), unit, kind, client.clone()).await {
-            // Somebody signed in with the same user for the first time, at the same time.
-            Err(failure) if failure.code() == ErrorCode::Conflict => {
-                let player = self.find_discord(game, &profile.id).await?.ok_or(failure)?;
-                let account = Account { id: player.id, ..account };
-                self.open_session(game, account, UnitOfWork::new(), kind, client).await
-            }
-            other => other,
-        }
-    }
-
-    async fn player_of(
-        &self,
-        game: &GameId,
-        user: DiscordUser,
-        profile: &DiscordProfile,
-    ) -> Result<(Account, UnitOfWork), Failure> {
-        let players = self.storage.players();
-        let now = self.clock.now();
-        let username = text::username(&user.username).unwrap_or_else(|| user.id.clone());
-        if let Some(player) = self.find_discord(game, &user.id).await? {
-            if let Some(ban) = player.ban.as_ref().filter(|ban| ban.holds(now)) {
-                return Err(super::ban::banned(ban));
-            }
-            let unit = players.update_discord_unit(&player.id, profile).map_err(Failure::storage)?;
-            let unit =
-                unit.and(players.rename_unit(&player.id, &username)).and(players.seen_unit(&player.id, now));
-            return Ok((Account { id: player.id, username, discord: Some(user) }, unit));
-        }
-        let new = NewPlayer {
-            id: new_player_id()?,
-            game: game.clone(),
-            username,
-            created_at: now,
-            identity: Some(Identity::Discord(profile.clone())),
-        };
-        let unit = players.create_unit(&new).map_err(Failure::storage)?;
-        Ok((Account { id: new.id, username: new.username, discord: Some(user) }, unit))
-    }
-
-    async fn find_discord(&self, game: &GameId, id: &str) -> Result<Option<Player>, Failure> {
-        self.storage.players().find_by_identity(game, "discord", id).await.map_err(Failure::storage)
+        let proven = self.discord_token_user(game, token).await?;
+        self.sign_in_proven(game, proven, UnitOfWork::new(), kind, client).await
     }
 
     /// Records `unit` and a new session together, and answers with its tokens once they are durable.
@@ -132,6 +85,8 @@ impl Players {
         let unit = unit.and(self.storage.sessions().create_unit(&session));
         self.storage.apply(unit).await.map_err(|error| match error {
             StorageError::Conflict { .. } => Failure::new(ErrorCode::Conflict, "The account was just made."),
+            // A token that is good once, or a player that was deleted meanwhile.
+            StorageError::NotFound { .. } => super::email::used_up(),
             other => Failure::storage(other),
         })?;
         metrics::counter!("greenroom_sign_ins_total", "game" => game.to_string()).increment(1);

@@ -14,7 +14,7 @@ use crate::support::{PATIENCE, TestNode, game};
 
 fn auth(server: Option<MailServer>) -> AuthSettings {
     let email = EmailSettings::default();
-    let sign_in = SignInSettings { email: Some(email) };
+    let sign_in = SignInSettings { email: Some(email), ..SignInSettings::default() };
     let pace = MailPace { first: Duration::from_millis(500), ..MailPace::default() };
     AuthSettings {
         games: [(game(), sign_in)].into(),

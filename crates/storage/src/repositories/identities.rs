@@ -61,6 +61,25 @@ impl Identities<'_> {
         Ok(insert.into())
     }
 
+    /// The part of a unit that records what the provider now says of the person. `NotFound` if the player
+    /// has no such identity.
+    pub fn update_profile_unit(
+        &self,
+        player: &PlayerId,
+        identity: &Identity,
+    ) -> Result<UnitOfWork, StorageError> {
+        let update = Statement::new(
+            "UPDATE identities SET profile = $1 WHERE player = $2 AND provider = $3 AND subject = $4",
+            [
+                identity.profile()?.into(),
+                player.into(),
+                identity.provider().into(),
+                identity.subject().into(),
+            ],
+        );
+        Ok(update.expect_one(Miss::NotFound("identity")).into())
+    }
+
     /// The part of a unit that takes the player's identity of `provider` away. `Conflict` if the
     /// player has no such identity, or no other one.
     pub fn unlink_unit(&self, player: &PlayerId, provider: &str) -> UnitOfWork {

@@ -215,25 +215,6 @@ impl Players<'_> {
             .into()
     }
 
-    /// Records what Discord now says of the player's user. `NotFound` if the player is not that
-    /// user's.
-    pub async fn update_discord(&self, id: &PlayerId, profile: &DiscordProfile) -> Result<(), StorageError> {
-        self.storage.apply(self.update_discord_unit(id, profile)?).await.map(drop)
-    }
-
-    /// The part of a unit that records what Discord now says of the player's user.
-    pub fn update_discord_unit(
-        &self,
-        id: &PlayerId,
-        profile: &DiscordProfile,
-    ) -> Result<UnitOfWork, StorageError> {
-        let update = Statement::new(
-            "UPDATE identities SET profile = $1 WHERE player = $2 AND provider = 'discord' AND subject = $3",
-            [super::to_json(profile)?.into(), id.into(), (&profile.id).into()],
-        );
-        Ok(update.expect_one(Miss::NotFound("identity")).into())
-    }
-
     /// Players of `game` whose name begins with `prefix`, whatever the case; by name.
     pub async fn search(
         &self,

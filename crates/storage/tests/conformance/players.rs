@@ -63,7 +63,12 @@ pub(crate) async fn renames_and_profiles(fixture: Fixture) {
     players.create(&new).await.unwrap();
     players.rename(&new.id, "Grace").await.unwrap();
     let changed = DiscordProfile { avatar: Some("https://cdn.example/a.png".to_owned()), ..profile("42") };
-    players.update_discord(&new.id, &changed).await.unwrap();
+    let update = async |profile: &DiscordProfile| {
+        let identity = Identity::Discord(profile.clone());
+        let unit = fixture.storage.identities().update_profile_unit(&new.id, &identity)?;
+        fixture.storage.apply(unit).await.map(drop)
+    };
+    update(&changed).await.unwrap();
     fixture.storage.apply(players.seen_unit(&new.id, at(5_000))).await.unwrap();
     let player = players.get(&new.id).await.unwrap().unwrap();
     assert_eq!(
@@ -75,8 +80,7 @@ pub(crate) async fn renames_and_profiles(fixture: Fixture) {
 
     let nobody = new_player("nobody", "").id;
     assert!(matches!(players.rename(&nobody, "x").await, Err(StorageError::NotFound { .. })));
-    let other_user = players.update_discord(&new.id, &profile("43")).await;
-    assert!(matches!(other_user, Err(StorageError::NotFound { .. })));
+    assert!(matches!(update(&profile("43")).await, Err(StorageError::NotFound { .. })));
 }
 
 pub(crate) async fn search_by_prefix_pages_in_order(fixture: Fixture) {

@@ -1,6 +1,6 @@
 //! Settings of mail, and of how players sign in to a game.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::super::{reader::section_of, value::MailEncryption};
 
@@ -35,9 +35,64 @@ section_of! {
 section_of! {
     /// How players sign in to the game, beside by a name alone.
     SignIn {
+        /// Where browsers may come back to from the pages of Discord and of OpenID providers, such as
+        /// "https://game.example.org/signed-in". Of "http://127.0.0.1/…" and "http://[::1]/…" every port is meant,
+        /// for programs that listen on the player's machine.
+        redirects: Vec<String> = [];
     }
     below {
         email: Option<EmailSignIn>;
+        discord: Option<DiscordSignIn>;
+        steam: Option<SteamSignIn>;
+        openid: BTreeMap<String, OpenIdSignIn>;
+    }
+}
+
+section_of! {
+    /// Through Discord's pages, and by tokens of this application alone. Discord has to know the redirect
+    /// `PUBLIC_URL/v1/games/GAME/auth/providers/discord/callback`.
+    DiscordSignIn {
+        /// The application's id.
+        application_id: String = required;
+    }
+    secrets {
+        /// Its client secret. Unset: it is a public client.
+        client_secret;
+    }
+}
+
+section_of! {
+    /// By the session tickets that Steam gives the game.
+    SteamSignIn {
+        /// The game's number at Steam.
+        app_id: u32 = required;
+        /// What the game gives `GetAuthTicketForWebApi`. Unset: nothing is compared.
+        identity: Option<String> = none;
+        /// Whether players may have borrowed the game from their family.
+        family_sharing: bool = true;
+        /// Where Steam's web API is.
+        api_url: String = "https://partner.steam-api.com";
+    }
+    secrets {
+        /// The publisher's key of the web API.
+        key;
+    }
+}
+
+section_of! {
+    /// Through the pages of an OpenID provider, by the name that it has here and in the records. It has to know
+    /// the redirect `PUBLIC_URL/v1/games/GAME/auth/providers/NAME/callback`.
+    OpenIdSignIn {
+        /// The provider, letter for letter as it calls itself in its tokens.
+        issuer: String = required;
+        /// What it calls us.
+        client_id: String = required;
+        /// What is asked for beside "openid", for the player's name.
+        scopes: Vec<String> = ["profile"];
+    }
+    secrets {
+        /// Our client secret there. Unset: we are a public client.
+        client_secret;
     }
 }
 

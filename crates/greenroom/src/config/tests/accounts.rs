@@ -54,3 +54,39 @@ fn what_is_wrong_with_mail_is_told() {
         assert!(errors[0].starts_with(expected), "{errors:?}");
     }
 }
+
+#[test]
+fn every_way_to_sign_in_is_read() {
+    let config = parsed(
+        "[studios.s]\n[games.g]\nstudio = \"s\"\n[games.g.sign_in]\nredirects = [\"http://127.0.0.1/done\"]\n\
+         discord = { application_id = \"1\", client_secret = \"a\" }\n\
+         steam = { app_id = 480, key = { env = \"STEAM_KEY\" } }\n\
+         [games.g.sign_in.openid.club]\nissuer = \"https://id.example\"\nclient_id = \"us\"",
+        [("STEAM_KEY", "b")],
+    );
+    let sign_in = &config.sign_in()[&GameId::new("g").unwrap()];
+    assert_eq!(sign_in.discord.as_ref().unwrap().client_secret.as_ref().unwrap().expose_secret(), "a");
+    assert_eq!(sign_in.steam.as_ref().unwrap().key.expose_secret(), "b");
+    assert_eq!(sign_in.openid["club"].scopes, ["openid", "profile"]);
+    assert!(sign_in.openid["club"].client_secret.is_none() && sign_in.email.is_none());
+}
+
+#[test]
+fn ways_to_sign_in_that_cannot_be_are_told() {
+    for (text, expected) in [
+        ("steam = { app_id = 480 }", "steam.key: it is missing"),
+        ("discord = { application_id = \"1\" }", "redirects: it is empty"),
+        ("redirects = [\"/done\"]", "redirects[0]: \"/done\" is no address to come back to"),
+        (
+            "openid.email = { issuer = \"https://id.example\", client_id = \"us\" }\nredirects = [\"a://b\"]",
+            "openid.email: it cannot be the name",
+        ),
+        (
+            "openid.club = { issuer = \"id.example\", client_id = \"us\" }\nredirects = [\"a://b\"]",
+            "openid.club.issuer: \"id.example\" is no web address",
+        ),
+    ] {
+        let errors = errors(&format!("[studios.s]\n[games.g]\nstudio = \"s\"\n[games.g.sign_in]\n{text}"));
+        assert!(errors[0].starts_with(&format!("games.g.sign_in.{expected}")), "{errors:?}");
+    }
+}
