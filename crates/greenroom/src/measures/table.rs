@@ -47,6 +47,22 @@ pub const ALL: &[Measure] = &[
     ),
     of(
         "Players and lobbies",
+        "greenroom_provider_requests_total",
+        Kind::Counter,
+        Unit::Count,
+        &["provider", "outcome"],
+        "What providers were asked when players signed in by them.",
+    ),
+    of(
+        "Players and lobbies",
+        "greenroom_players_deleted_total",
+        Kind::Counter,
+        Unit::Count,
+        &["game"],
+        "Accounts that were deleted.",
+    ),
+    of(
+        "Players and lobbies",
         "greenroom_sockets_closed_total",
         Kind::Counter,
         Unit::Count,
