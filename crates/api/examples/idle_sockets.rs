@@ -70,6 +70,7 @@ async fn serve(sockets: usize) -> Outcome {
         access_key: None,
         admin_token: None,
         greenroom: "greenroom".into(),
+        installation: greenroom_operations::system::Installation::default(),
         clock: Arc::new(SteadyClock::default()),
         tracker: TaskTracker::new(),
         shutdown: closing.clone(),

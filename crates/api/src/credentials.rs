@@ -1,15 +1,20 @@
 //! Who asks: one extractor for players, one for everybody else. Missing or bad credentials are 401;
 //! good ones that are not good for this are 403.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
 use greenroom_domain::settings::GameSettings;
-use greenroom_operations::{Failure, PlayerPrincipal, Principal, ServerPrincipal, players::ClientInfo};
-use greenroom_protocol::{GameId, StudioId};
+use greenroom_operations::{
+    AdminPrincipal, Failure, PlayerPrincipal, Principal, ServerPrincipal,
+    admins::{Actor, ConsoleClient},
+    players::ClientInfo,
+};
+use greenroom_protocol::{ErrorCode, GameId, StudioId};
+use greenroom_storage::AdminRole;
 
 use crate::{
     address::limited_as,
@@ -69,32 +74,47 @@ pub(crate) async fn player_of(
     if let Some(game) = game {
         return api.node.players.authenticate(token, game).await;
     }
-    let claims = api.node.tokens.verify_access(token, api.node.clock.now()).map_err(|error| {
-        Failure::new(greenroom_protocol::ErrorCode::Unauthorized, "Invalid token").because(error)
-    })?;
+    let claims = api
+        .node
+        .tokens
+        .verify_access(token, api.node.clock.now())
+        .map_err(|error| Failure::new(ErrorCode::Unauthorized, "Invalid token").because(error))?;
     api.node.players.authenticate(token, &claims.game).await
 }
 
-/// A studio's program, a game server or an administrator.
+/// A studio's program, a game server or an administrator, whose role permits what the method means:
+/// a viewer asks, an operator changes. A handler that takes an owner says so itself.
 pub(crate) struct Caller {
     pub(crate) principal: Principal,
     /// Tells it from every other caller, in limits and in the record.
     pub(crate) name: Arc<str>,
+    address: Option<IpAddr>,
 }
 
 impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let principal = principal(api, &parts.headers).await?;
-        let name: Arc<str> = match &principal {
-            Principal::Admin(id) => format!("admin:{id}"),
-            Principal::Key(key) => format!("key:{}", key.id),
-            Principal::Server(server) => format!("server:{}", server.id),
-        }
-        .into();
-        api.limits.caller.check(&name)?;
-        Ok(Self { principal, name })
+        let caller = Self::identified(parts, api).await?;
+        let is_question = parts.method.is_safe();
+        caller.must_have(if is_question { AdminRole::Viewer } else { AdminRole::Operator })?;
+        Ok(caller)
+    }
+}
+
+/// An administrator of whichever role: for what each may do with what is its own.
+pub(crate) struct AnyAdmin {
+    pub(crate) admin: AdminPrincipal,
+    pub(crate) caller: Caller,
+}
+
+impl FromRequestParts<Api> for AnyAdmin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
+        let caller = Caller::identified(parts, api).await?;
+        let admin = caller.must_be_admin()?.clone();
+        Ok(Self { admin, caller })
     }
 }
 
@@ -139,13 +159,46 @@ async fn principal(api: &Api, headers: &HeaderMap) -> ApiResult<Principal> {
             match_id: server.allocation.as_ref().and_then(|allocation| allocation.match_id.clone()),
         }));
     }
-    // What is left can only be the admin token, which has the form that its operator gave it.
-    let admin =
-        api.node.admins.authenticate_token(token).map_err(|_| ApiError::unauthorized(CALLER_UNKNOWN))?;
-    Ok(Principal::Admin(admin))
+    // What is left can only be an administrator's: the admin token has the form that its operator gave it.
+    let admin = api.node.admins.authenticate(token).await;
+    let unknown = |failure: Failure| match failure.code() {
+        ErrorCode::Unauthorized => ApiError::unauthorized(CALLER_UNKNOWN),
+        _ => failure.into(),
+    };
+    admin.map(Principal::Admin).map_err(unknown)
 }
 
 impl Caller {
+    async fn identified(parts: &Parts, api: &Api) -> ApiResult<Self> {
+        let principal = principal(api, &parts.headers).await?;
+        let name: Arc<str> = match &principal {
+            Principal::Admin(admin) => format!("admin:{}", admin.id),
+            Principal::Key(key) => format!("key:{}", key.id),
+            Principal::Server(server) => format!("server:{}", server.id),
+        }
+        .into();
+        api.limits.caller.check(&name)?;
+        let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
+        Ok(Self { principal, name, address })
+    }
+
+    /// Writes down what this one has changed.
+    pub(crate) async fn audit(&self, api: &Api, action: &str, subject: &str, detail: serde_json::Value) {
+        let actor = Actor::of(&self.principal, self.address);
+        api.node.admins.audit(&actor, action, subject, detail).await;
+    }
+
+    /// Permits what an administrator needs this role for.
+    pub(crate) fn must_have(&self, needed: AdminRole) -> ApiResult<()> {
+        if self.principal.has_role(needed) {
+            return Ok(());
+        }
+        let needed = needed.as_str();
+        Err(ApiError::forbidden(format!(
+            "This takes the role of {needed}, which you do not have. An owner can give it to you."
+        )))
+    }
+
     /// Permits what concerns the game servers of `game`.
     pub(crate) fn must_host(&self, game: &GameSettings) -> ApiResult<()> {
         if self.principal.may_host(&game.id, &game.studio) {
@@ -166,14 +219,27 @@ impl Caller {
         }
     }
 
+    /// Permits what is the studio's own and, of the administrators, the owners' alone.
+    pub(crate) fn must_govern(&self, studio: &StudioId) -> ApiResult<()> {
+        self.must_administer(studio)?;
+        self.must_have(AdminRole::Owner)
+    }
+
     /// Permits what only an administrator of the installation may.
-    pub(crate) fn must_be_admin(&self) -> ApiResult<()> {
-        match self.principal {
-            Principal::Admin(_) => Ok(()),
+    pub(crate) fn must_be_admin(&self) -> ApiResult<&AdminPrincipal> {
+        match &self.principal {
+            Principal::Admin(admin) => Ok(admin),
             Principal::Key(_) | Principal::Server(_) => {
-                Err(ApiError::forbidden("This wants the admin token of the installation."))
+                Err(ApiError::forbidden("This wants the admin token, or an administrator's own."))
             }
         }
+    }
+
+    /// Permits what only an owner of the installation may.
+    pub(crate) fn must_own(&self) -> ApiResult<&AdminPrincipal> {
+        let admin = self.must_be_admin()?;
+        self.must_have(AdminRole::Owner)?;
+        Ok(admin)
     }
 }
 
@@ -200,6 +266,11 @@ impl Client {
     /// The address that limits count.
     pub(crate) fn limited_as(&self) -> std::net::IpAddr {
         limited_as(self.address)
+    }
+
+    /// The same for who comes to the console.
+    pub(crate) fn of_console(self) -> ConsoleClient {
+        ConsoleClient { address: Some(self.address), user_agent: self.user_agent }
     }
 
     pub(crate) fn info(self) -> ClientInfo {

@@ -53,7 +53,13 @@ pub fn openapi() -> OpenApi {
     for (name, scheme) in [
         ("player", bearer("A player's access token", "JWT")),
         ("key", SecurityScheme::ApiKey(ApiKey::Header(key))),
-        ("admin", bearer("The admin token of the installation", "ga_…")),
+        (
+            "admin",
+            bearer(
+                "The admin token of the installation, or an administrator's personal token (`gt_…`), with its role",
+                "ga_…",
+            ),
+        ),
         ("server", bearer("A game server's own token", "gs_…")),
     ] {
         components.add_security_scheme(name, scheme);

@@ -2,7 +2,9 @@
 
 mod account;
 mod account_pages;
+mod admin_access;
 mod admins;
+mod audit;
 mod auth;
 mod backups;
 mod bans;
@@ -10,8 +12,10 @@ mod browser;
 mod builds;
 mod email;
 mod events;
+mod games;
 mod hosting;
 mod hosts;
+mod invites;
 mod keys;
 mod list;
 mod lobbies;
@@ -131,6 +135,7 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         .routes(routes!(account::export_of)) // /v1/games/{game}/players/{player}/export
         .routes(routes!(players::get, account::delete_of)) // /v1/games/{game}/players/{player}
         .routes(routes!(players::sessions)) // /v1/games/{game}/players/{player}/sessions
+        .routes(routes!(players::matches)) // /v1/games/{game}/players/{player}/matches
         .routes(routes!(bans::ban, bans::unban)) // /v1/games/{game}/players/{player}/ban
         .routes(routes!(bans::list)) // /v1/games/{game}/bans
         // game servers
@@ -153,12 +158,25 @@ pub(crate) fn native_paths() -> OpenApiRouter<Api> {
         .routes(routes!(keys::create, keys::list)) // /v1/keys
         .routes(routes!(keys::revoke)) // /v1/keys/{key}
         .routes(routes!(admins::add, admins::list)) // /v1/admins
-        .routes(routes!(admins::remove)) // /v1/admins/{admin}
+        .routes(routes!(admins::get, admins::remove)) // /v1/admins/{admin}
+        .routes(routes!(admins::set_role)) // /v1/admins/{admin}/role
+        .routes(routes!(admins::change_password)) // /v1/admins/{admin}/password
+        .routes(routes!(admin_access::sessions)) // /v1/admins/{admin}/sessions
+        .routes(routes!(admin_access::end_session)) // /v1/admins/{admin}/sessions/{session}
+        .routes(routes!(admin_access::tokens, admin_access::create_token)) // /v1/admins/{admin}/tokens
+        .routes(routes!(admin_access::revoke_token)) // /v1/admins/{admin}/tokens/{token}
+        .routes(routes!(invites::create, invites::list)) // /v1/invites
+        .routes(routes!(invites::accept)) // /v1/invites/accept
+        .routes(routes!(invites::withdraw)) // /v1/invites/{invite}
+        .routes(routes!(audit::list)) // /v1/audit
         // backups
         .routes(routes!(backups::list, backups::begin)) // /v1/backups
         .routes(routes!(backups::download)) // /v1/backups/download
         // the installation
         .routes(routes!(overview::overview)) // /v1/overview
+        .routes(routes!(games::list)) // /v1/games
+        .routes(routes!(games::settings)) // /v1/games/{game}/settings
+        .routes(routes!(games::system)) // /v1/system
         .routes(routes!(system::home)) // /
         .routes(routes!(system::jwks)) // /.well-known/jwks.json
         .routes(routes!(system::healthz)) // /healthz

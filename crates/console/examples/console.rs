@@ -82,6 +82,7 @@ async fn node(folder: &Path, is_empty: bool) -> Node {
         access_key: None,
         admin_token: None,
         greenroom: "greenroom".into(),
+        installation: greenroom_operations::system::Installation::default(),
         clock: Arc::new(SteadyClock::default()),
         tracker: TaskTracker::new(),
         shutdown: CancellationToken::new(),

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    pages::{browser, builds, hosts, lobbies, lobby, overview, server, servers},
+    pages::{browser, builds, events::Following, hosts, lobbies, lobby, overview, server, servers},
     parts::Times,
 };
 
@@ -115,6 +115,41 @@ impl Live {
         self.0.wanted.notify_one();
         metrics::gauge!("greenroom_console_streams")
             .set((STREAMS_MAX - self.0.streams.available_permits()) as f64);
+        Some(Look { fragments, _permit: permit })
+    }
+
+    /// Follows a history for one reader: each has filters of its own, so that there is nothing to share. Rendered
+    /// as long as the look is held; `None` if too many look already.
+    pub(crate) fn follow(&self, node: &Node, mut following: Following) -> Option<Look> {
+        let permit = Arc::clone(&self.0.streams).try_acquire_owned().ok()?;
+        let (sender, fragments) = watch::channel::<Fragment>(None);
+        let shutdown = node.shutdown.clone();
+        node.tracker.spawn(async move {
+            loop {
+                let fragment = following.drawn(Times::ABSOLUTE).into_string();
+                sender.send_replace(Some(fragment.into()));
+                // The ends first. What comes within a pause is rendered together.
+                let is_over = tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => true,
+                    () = sender.closed() => true,
+                    next = following.next() => next.is_err(),
+                };
+                if is_over {
+                    return;
+                }
+                let pause = sleep(RENDER_PAUSE);
+                tokio::pin!(pause);
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = shutdown.cancelled() => return,
+                        () = &mut pause => break,
+                        next = following.next() => if next.is_err() { return },
+                    }
+                }
+            }
+        });
         Some(Look { fragments, _permit: permit })
     }
 

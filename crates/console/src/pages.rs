@@ -1,10 +1,16 @@
 //! The pages, one a file: the handlers first, then what they draw.
 
+pub(crate) mod account;
+pub(crate) mod admin;
+pub(crate) mod admins;
 pub(crate) mod audit;
 pub(crate) mod backups;
 pub(crate) mod browser;
 pub(crate) mod builds;
+pub(crate) mod events;
+pub(crate) mod games;
 pub(crate) mod hosts;
+pub(crate) mod keys;
 pub(crate) mod lobbies;
 pub(crate) mod lobby;
 pub(crate) mod mail;
@@ -15,8 +21,9 @@ pub(crate) mod problem;
 pub(crate) mod server;
 pub(crate) mod servers;
 pub(crate) mod start;
+pub(crate) mod system;
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     extract::{FromRequestParts, Path, Query},
@@ -24,7 +31,7 @@ use axum::{
     response::Response,
 };
 use greenroom_operations::{Failure, Node};
-use greenroom_protocol::{ErrorCode, GameId};
+use greenroom_protocol::{ErrorCode, GameId, Timestamp};
 use serde::de::DeserializeOwned;
 
 /// Longest text of a filter, in characters; the rest is cut.
@@ -73,6 +80,36 @@ impl<S: Send + Sync> FromRequestParts<S> for OfGame {
             Err(_) => Err(not_found().await),
         }
     }
+}
+
+/// The id that a path names, or several. What is no id is not found.
+pub(crate) struct Id<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Id<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_) => Err(not_found().await),
+        }
+    }
+}
+
+/// How long something that is given out is good: the value of the field, the words, days.
+type Term = (&'static str, &'static str, Option<u64>);
+
+/// The term that a form has chosen of `terms`, as the time of its end.
+fn end_of_term(terms: &[Term], chosen: &str, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+    let (_, _, days) = terms
+        .iter()
+        .find(|(value, _, _)| *value == chosen)
+        .ok_or(Failure::new(ErrorCode::Invalid, "Choose how long it is good."))?;
+    Ok(days.map(|days| now.after(Duration::from_hours(days * 24))))
+}
+
+fn term_choices(terms: &[Term]) -> Vec<(&'static str, &'static str)> {
+    terms.iter().map(|(value, words, _)| (*value, *words)).collect()
 }
 
 pub(crate) async fn not_found() -> Response {

@@ -77,7 +77,10 @@ fn copy_button(text: &str) -> Markup {
 
 /// The same change by the API, to be copied into a terminal.
 pub(crate) fn curl(command: &str) -> Markup {
-    curl_with(command, &html! { code { "GREENROOM_ADMIN_TOKEN" } " is the installation's admin token." })
+    curl_with(
+        command,
+        &html! { code { "GREENROOM_ADMIN_TOKEN" } " is a token of " a href="/console/account" { "your account" } ", or the installation\u{2019}s admin token." },
+    )
 }
 
 /// The same for a call that is open to everybody.
@@ -111,6 +114,22 @@ pub(crate) fn curl_command(
     } else {
         command
     }
+}
+
+/// A secret that is shown this once, to be copied.
+pub(crate) fn shown_once(what: &str, secret: &str) -> Markup {
+    html! {
+        section.panel.notice.good role="status" {
+            h2 { (what) }
+            div.command { pre tabindex="0" { code { (secret) } } (copy_button(secret)) }
+            p { "It is shown this once. Copy it now: only its hash is kept." }
+        }
+    }
+}
+
+/// What is said where a role may not change anything.
+pub(crate) fn for_owners() -> Markup {
+    html! { p.soft { "Owners can change this." } }
 }
 
 /// A line of a definition list.

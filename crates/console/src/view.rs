@@ -7,6 +7,7 @@ use axum::{
 };
 use greenroom_operations::Node;
 use greenroom_protocol::Timestamp;
+use greenroom_storage::AdminRole;
 use maud::{DOCTYPE, Markup, html};
 
 use crate::{
@@ -28,11 +29,18 @@ pub(crate) enum Section {
     Players,
     Mail,
     Backups,
+    Games,
+    Events,
+    Keys,
+    Admins,
     Audit,
+    System,
+    Account,
 }
 
 impl Section {
-    const ALL: [Self; 10] = [
+    /// Those of the navigation; one's own account stands beside one's name.
+    const ALL: [Self; 15] = [
         Self::Overview,
         Self::Servers,
         Self::Browser,
@@ -42,7 +50,12 @@ impl Section {
         Self::Players,
         Self::Mail,
         Self::Backups,
+        Self::Games,
+        Self::Events,
+        Self::Keys,
+        Self::Admins,
         Self::Audit,
+        Self::System,
     ];
 
     pub(crate) const fn title(self) -> &'static str {
@@ -56,7 +69,13 @@ impl Section {
             Self::Players => "Players",
             Self::Mail => "Mail",
             Self::Backups => "Backups",
+            Self::Games => "Games",
+            Self::Events => "Events",
+            Self::Keys => "API keys",
+            Self::Admins => "Administrators",
             Self::Audit => "Audit log",
+            Self::System => "System",
+            Self::Account => "Your account",
         }
     }
 
@@ -71,7 +90,13 @@ impl Section {
             Self::Players => "/console/players",
             Self::Mail => "/console/mail",
             Self::Backups => "/console/backups",
+            Self::Games => "/console/games",
+            Self::Events => "/console/events",
+            Self::Keys => "/console/keys",
+            Self::Admins => "/console/admins",
             Self::Audit => "/console/audit",
+            Self::System => "/console/system",
+            Self::Account => "/console/account",
         }
     }
 }
@@ -89,11 +114,18 @@ pub(crate) enum Notice {
     PlayerUnbanned,
     BackupBegun,
     PlayerDeleted,
+    KeyRevoked,
+    AdminRole,
+    AdminRemoved,
+    InviteWithdrawn,
+    SessionEnded,
+    TokenRevoked,
+    PasswordChanged,
     SignedOut,
 }
 
 impl Notice {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 17] = [
         Self::ServerStarting,
         Self::BuildPulled,
         Self::BuildsRefreshed,
@@ -103,6 +135,13 @@ impl Notice {
         Self::PlayerUnbanned,
         Self::BackupBegun,
         Self::PlayerDeleted,
+        Self::KeyRevoked,
+        Self::AdminRole,
+        Self::AdminRemoved,
+        Self::InviteWithdrawn,
+        Self::SessionEnded,
+        Self::TokenRevoked,
+        Self::PasswordChanged,
         Self::SignedOut,
     ];
 
@@ -117,6 +156,13 @@ impl Notice {
             Self::PlayerUnbanned => "player-unbanned",
             Self::BackupBegun => "backup-begun",
             Self::PlayerDeleted => "player-deleted",
+            Self::KeyRevoked => "key-revoked",
+            Self::AdminRole => "admin-role",
+            Self::AdminRemoved => "admin-removed",
+            Self::InviteWithdrawn => "invite-withdrawn",
+            Self::SessionEnded => "session-ended",
+            Self::TokenRevoked => "token-revoked",
+            Self::PasswordChanged => "password-changed",
             Self::SignedOut => "signed-out",
         }
     }
@@ -132,6 +178,15 @@ impl Notice {
             Self::PlayerDeleted => "The player is deleted, and signed out everywhere.",
             Self::PlayerUnbanned => "The ban is lifted. The player may sign in again.",
             Self::BackupBegun => "The backup has begun. Reload this page to see how far it is.",
+            Self::KeyRevoked => "The API key is revoked. What presents it is refused from now on.",
+            Self::AdminRole => "The role is changed. It holds at once.",
+            Self::AdminRemoved => "The administrator is removed and signed out everywhere.",
+            Self::InviteWithdrawn => "The invitation is withdrawn. Its link is worth nothing any more.",
+            Self::SessionEnded => "The session has ended.",
+            Self::TokenRevoked => "The token is revoked. What presents it is refused from now on.",
+            Self::PasswordChanged => {
+                "Your password is changed, and you are signed out everywhere. Sign in with the new one."
+            }
             Self::SignedOut => "You are signed out.",
         }
     }
@@ -183,7 +238,17 @@ impl View {
     }
 
     pub(crate) fn may_change(&self) -> bool {
-        self.visitor.may_change()
+        self.visitor.may(AdminRole::Operator)
+    }
+
+    pub(crate) fn is_owner(&self) -> bool {
+        self.visitor.may(AdminRole::Owner)
+    }
+
+    /// Writes down what the visitor has changed.
+    pub(crate) async fn audit(&self, action: &'static str, subject: &str, detail: serde_json::Value) {
+        tracing::info!(admin = self.visitor.admin().name, action, subject, "changed from the console");
+        self.node().admins.audit(&self.visitor.actor(), action, subject, detail).await;
     }
 
     /// A page of `section`. `trail` leads from the section to what the page is about.
@@ -254,7 +319,7 @@ impl View {
         html! {
             form.account method="post" action=(sign_in::SIGN_OUT_PATH) {
                 (self.csrf())
-                span.who { strong { (admin.name) } " " span.soft { (admin.role.as_str()) } }
+                a.who href=(Section::Account.path()) title=(Section::Account.title()) { strong { (admin.name) } " " span.soft { (admin.role.as_str()) } }
                 button.quiet type="submit" { "Sign out" }
             }
         }

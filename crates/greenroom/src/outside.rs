@@ -85,6 +85,7 @@ pub(crate) fn auth_settings(config: &Config, listen: SocketAddr) -> AuthSettings
         access_ttl: auth.access_token_ttl,
         refresh_ttl: auth.refresh_token_ttl,
         console_ttl: config.root.console.session_ttl,
+        audit_ttl: config.root.console.audit_ttl,
         discord: DiscordSettings {
             api_url: format!("{base_url}/api"),
             authorize_url: format!("{base_url}/oauth2/authorize"),

@@ -15,7 +15,7 @@ use greenroom_directory::{Directory, DirectoryConfig};
 use greenroom_domain::settings::Settings;
 use greenroom_event_log::{EventLog, EventLogConfig};
 use greenroom_fleet::{ProcessConfig, Provider, ProviderConfig, docker, images::Images};
-use greenroom_operations::{Clock as _, Node, NodeDeps, SteadyClock};
+use greenroom_operations::{Clock as _, Node, NodeDeps, SteadyClock, system::Installation};
 use greenroom_protocol::GameId;
 use greenroom_storage::{Storage, StorageConfig};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -234,9 +234,14 @@ async fn start_node(
     engines: &Engines,
     settings: watch::Receiver<Arc<Settings>>,
 ) -> anyhow::Result<Node> {
+    let installation = Installation {
+        version: env!("CARGO_PKG_VERSION").into(),
+        data_dir: Some(data.path().to_owned()),
+        configuration: config.shown().to_vec(),
+    };
     let access_key =
         config.jwt_secret().map(|secret| SecretSlice::from(secret.expose_secret().as_bytes().to_vec()));
-    let installation = data.installation().context("the installation's name cannot be kept")?;
+    let name = data.installation().context("the installation's name cannot be kept")?;
     let files = data.files_beside(config.file.as_deref());
     let deps = NodeDeps {
         directory: engines.directory.clone(),
@@ -246,10 +251,11 @@ async fn start_node(
         images: engines.images.clone(),
         settings,
         auth: outside::auth_settings(config, listen),
-        backups: config.backup_settings(&installation, files),
+        backups: config.backup_settings(&name, files),
         access_key,
         admin_token: None,
         greenroom: own_path()?.to_string_lossy().into_owned(),
+        installation,
         clock: Arc::new(SteadyClock::default()),
         tracker: TaskTracker::new(),
         shutdown: CancellationToken::new(),

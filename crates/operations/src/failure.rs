@@ -79,6 +79,11 @@ impl Failure {
         Self::port(code, error)
     }
 
+    /// A place in a list that no page gave.
+    pub fn bad_cursor() -> Self {
+        Self::new(ErrorCode::BadRequest, "`cursor` is not one that a page gave.")
+    }
+
     /// The stable code.
     pub fn code(&self) -> ErrorCode {
         self.code

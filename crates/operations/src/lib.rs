@@ -20,10 +20,11 @@ pub mod realtime;
 pub mod secret;
 pub mod servers;
 pub mod studios;
+pub mod system;
 pub mod tokens;
 
 pub use clock::SteadyClock;
 pub use context::{AppendFailed, Clock, EventSink, Fact};
 pub use failure::Failure;
 pub use node::{AdminToken, Node, NodeDeps};
-pub use principal::{KeyPrincipal, PlayerPrincipal, Principal, ServerPrincipal};
+pub use principal::{AdminPrincipal, KeyPrincipal, PlayerPrincipal, Principal, ServerPrincipal};

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admins::Admins,
+    admins::{AdminTerms, Admins},
     backups::{BackupSettings, Backups, BackupsDeps},
     browser::{Browser, BrowserDeps},
     builds::{Builds, BuildsDeps},
@@ -28,6 +28,7 @@ use crate::{
     secret,
     servers::{Servers, ServersDeps},
     studios::ApiKeys,
+    system::{Installation, System, SystemDeps},
     tokens::{Tokens, new_ticket_key},
 };
 
@@ -53,6 +54,8 @@ pub struct NodeDeps {
     pub access_key: Option<SecretSlice<u8>>,
     /// The admin token, where the operator gives one; else one is made once and kept.
     pub admin_token: Option<SecretString>,
+    /// What only the program knows of itself.
+    pub installation: Installation,
     /// The path of our own binary, for the template `{greenroom}`.
     pub greenroom: String,
     /// The time.
@@ -90,6 +93,8 @@ pub struct Node {
     pub admins: Admins,
     /// Backups.
     pub backups: Backups,
+    /// The installation itself.
+    pub system: System,
     /// Tokens and tickets.
     pub tokens: Arc<Tokens>,
     /// The admin token, and whether this start made it.
@@ -121,7 +126,9 @@ impl Node {
         let tokens = Arc::new(tokens(&storage, deps.access_key).await?);
         let admin_token = admin_token(&storage, deps.admin_token).await?;
         let root = admin_token.token.expose_secret();
-        let admins = Admins::open(storage.clone(), Arc::clone(&clock), root, deps.auth.console_ttl).await?;
+        let terms = AdminTerms { session: deps.auth.console_ttl, audit: deps.auth.audit_ttl };
+        let admins = Admins::open(storage.clone(), Arc::clone(&clock), root, terms).await?;
+        admins.tidy_up(&tracker, shutdown.clone());
         let keys = ApiKeys::new(storage.clone(), settings.clone(), Arc::clone(&clock));
         let players = Players::new(
             storage.clone(),
@@ -192,6 +199,15 @@ impl Node {
             tracker: tracker.clone(),
             shutdown: shutdown.clone(),
         })?;
+        let system = System::new(SystemDeps {
+            installation: deps.installation,
+            directory: directory.clone(),
+            log: log.clone(),
+            storage: storage.clone(),
+            servers: servers.clone(),
+            settings: settings.clone(),
+            clock: Arc::clone(&clock),
+        });
         let matches = Matches::start(MatchesDeps {
             directory,
             log,
@@ -217,6 +233,7 @@ impl Node {
             keys,
             admins,
             backups,
+            system,
             tokens,
             admin_token,
             clock,

@@ -4,18 +4,32 @@ use greenroom_event_log::{Subject, SubjectFilter};
 use greenroom_protocol::{
     AdminId, ErrorCode, GameId, KeyId, MatchId, PlayerId, ServerId, SessionId, StudioId,
 };
+use greenroom_storage::AdminRole;
 
-use crate::failure::Failure;
+use crate::{admins::Via, failure::Failure};
 
 /// A caller whose credentials were good.
 #[derive(Clone, Debug)]
 pub enum Principal {
     /// A person or program that administers the installation.
-    Admin(AdminId),
+    Admin(AdminPrincipal),
     /// A studio's own program.
     Key(KeyPrincipal),
     /// A game server that we started.
     Server(ServerPrincipal),
+}
+
+/// Who administers the installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminPrincipal {
+    /// Who.
+    pub id: AdminId,
+    /// How this one is called.
+    pub name: String,
+    /// What this one may do.
+    pub role: AdminRole,
+    /// By what it asks.
+    pub via: Via,
 }
 
 /// A studio's own program.
@@ -64,6 +78,15 @@ pub struct PlayerPrincipal {
 }
 
 impl Principal {
+    /// Whether a role keeps this one from what takes `needed`. Only administrators have one: what studios'
+    /// programs and game servers may do, their permissions say.
+    pub fn has_role(&self, needed: AdminRole) -> bool {
+        match self {
+            Self::Admin(admin) => admin.role >= needed,
+            Self::Key(_) | Self::Server(_) => true,
+        }
+    }
+
     /// Whether this one may allocate, see and stop game servers of `game`.
     pub fn may_host(&self, game: &GameId, studio: &StudioId) -> bool {
         match self {

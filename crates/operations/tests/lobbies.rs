@@ -262,7 +262,12 @@ async fn creating_and_closing_lobbies_is_in_the_history() {
     let mut ann = node.player("Ann").await;
     let lobby = ann.create().await;
     ann.send("lobby:leave").await;
-    let principal = greenroom_operations::Principal::Admin("root".parse().unwrap());
+    let principal = greenroom_operations::Principal::Admin(greenroom_operations::AdminPrincipal {
+        id: "root".parse().unwrap(),
+        name: "root".into(),
+        role: greenroom_storage::AdminRole::Owner,
+        via: greenroom_operations::admins::Via::AdminToken,
+    });
     let studio = "demo".parse().unwrap();
     let mut tail =
         node.node.events.tail(&principal, &studio, Some("v1.skirmish.lobbies.>"), Some(0)).await.unwrap();

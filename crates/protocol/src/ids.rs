@@ -131,4 +131,10 @@ ids! {
     NodeId;
     /// A person who administers the installation.
     AdminId;
+    /// One sign-in of an administrator at the console.
+    AdminSessionId;
+    /// A link by which somebody becomes an administrator.
+    InviteId;
+    /// A token by which an administrator's own programs ask.
+    PersonalTokenId;
 }

@@ -16,6 +16,7 @@ pub mod lobby;
 pub mod manager;
 pub mod overview;
 pub mod players;
+pub mod system;
 pub mod ticket;
 pub mod time;
 

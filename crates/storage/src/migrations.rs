@@ -23,6 +23,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/0002_server_versions.sql"),
     },
     Migration { version: 3, name: "accounts", sql: include_str!("../migrations/sqlite/0003_accounts.sql") },
+    Migration {
+        version: 4,
+        name: "admin-access",
+        sql: include_str!("../migrations/sqlite/0004_admin_access.sql"),
+    },
 ];
 
 pub(crate) enum MigrateError {

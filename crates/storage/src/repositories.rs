@@ -11,24 +11,30 @@ macro_rules! repository {
     };
 }
 
+mod admin_invites;
 mod admins;
+mod audit;
 mod identities;
 mod jobs;
 mod keys;
 mod matches;
 mod one_time;
+mod personal_tokens;
 mod players;
 mod secrets;
 mod servers;
 mod sessions;
 mod studios;
 
-pub use admins::{Admin, AdminRole, AdminSession, Admins, AuditEntry, NewAudit};
+pub use admin_invites::{AdminInvite, AdminInvites};
+pub use admins::{Admin, AdminRole, AdminSession, Admins};
+pub use audit::{Audit, AuditEntry, NewAudit};
 pub use identities::{Identities, LinkedIdentity};
 pub use jobs::{CLAIM_JOBS_MAX, Job, JobCounts, JobState, Jobs, NewJob};
 pub use keys::{ApiKey, ApiKeys, KeyPermissions, NewApiKey};
 pub use matches::{MatchPlayer, MatchRecord, Matches, PlayedMatch, Position};
 pub use one_time::{OneTimeToken, OneTimeTokens};
+pub use personal_tokens::{PersonalToken, PersonalTokens};
 pub use players::{Ban, BannedPlayer, DiscordProfile, Identity, NewPlayer, Player, Players};
 pub use secrets::Secrets;
 pub use servers::{ServerFilter, ServerRecord, Servers};

@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use greenroom_sqlite::{Gate, Schema, Snapshot, SnapshotError};
 
 use crate::{
-    Admins, ApiKeys, Identities, Jobs, Matches, OneTimeTokens, OpenError, Players, Secrets, Servers,
-    Sessions, StorageError, Studios,
+    AdminInvites, Admins, ApiKeys, Audit, Identities, Jobs, Matches, OneTimeTokens, OpenError,
+    PersonalTokens, Players, Secrets, Servers, Sessions, StorageError, Studios,
     engine::Engine,
     migrations,
     sqlite::SqliteEngine,
@@ -105,9 +105,24 @@ impl Storage {
         ApiKeys { storage: self }
     }
 
-    /// Administrators, their sessions and the audit log.
+    /// Administrators and their sessions.
     pub fn admins(&self) -> Admins<'_> {
         Admins { storage: self }
+    }
+
+    /// Invitations of administrators.
+    pub fn admin_invites(&self) -> AdminInvites<'_> {
+        AdminInvites { storage: self }
+    }
+
+    /// Tokens of administrators.
+    pub fn personal_tokens(&self) -> PersonalTokens<'_> {
+        PersonalTokens { storage: self }
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> Audit<'_> {
+        Audit { storage: self }
     }
 
     /// Secrets that are made once.

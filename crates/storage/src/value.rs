@@ -1,7 +1,8 @@
 //! Values as they are bound and as they come back.
 
 use greenroom_protocol::{
-    AdminId, BuildId, GameId, KeyId, MatchId, PlayerId, RegionId, ServerId, SessionId, StudioId, Timestamp,
+    AdminId, AdminSessionId, BuildId, GameId, InviteId, KeyId, MatchId, PersonalTokenId, PlayerId, RegionId,
+    ServerId, SessionId, StudioId, Timestamp,
 };
 
 /// A value bound to a statement or found in a row. Times are milliseconds, ids and JSON are text,
@@ -120,7 +121,7 @@ macro_rules! ids {
     )*};
 }
 
-ids! { AdminId BuildId GameId KeyId MatchId PlayerId RegionId ServerId SessionId StudioId }
+ids! { AdminId AdminSessionId BuildId GameId InviteId KeyId PersonalTokenId MatchId PlayerId RegionId ServerId SessionId StudioId }
 
 impl Column for i64 {
     fn from_value(value: Value) -> Option<Self> {

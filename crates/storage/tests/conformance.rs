@@ -88,7 +88,12 @@ macro_rules! suite {
                     one_that_is_deleted_takes_its_sessions_along
                     sessions_end
                     another_password_ends_the_sessions
-                    the_audit_log_pages_backwards;
+                    sessions_are_listed_and_ended_by_their_owner
+                    an_invitation_is_spent_once
+                    invitations_end_with_the_right_to_make_them
+                    a_personal_token_has_its_administrators_role
+                    the_audit_log_pages_backwards
+                    the_audit_log_is_bounded;
                 servers:
                     a_server_is_replaced_but_never_revived
                     lists_by_game_and_state

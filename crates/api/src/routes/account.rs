@@ -179,10 +179,10 @@ pub(crate) async fn export_of(
     game: Game,
     Path((_, player)): Path<(GameId, PlayerId)>,
 ) -> ApiResult<Response> {
-    caller.must_administer(&game.settings()?.studio)?;
+    caller.must_govern(&game.settings()?.studio)?;
     let export = api.node.players.export(game.id(), &player).await?;
     let detail = serde_json::json!({ "game": game.id() });
-    api.node.admins.audit(&caller.name, "player_exported", player.as_str(), detail).await;
+    caller.audit(&api, "player.export", player.as_str(), detail).await;
     Ok(download(export))
 }
 
@@ -201,10 +201,10 @@ pub(crate) async fn delete_of(
     game: Game,
     Path((_, player)): Path<(GameId, PlayerId)>,
 ) -> ApiResult<StatusCode> {
-    caller.must_administer(&game.settings()?.studio)?;
+    caller.must_govern(&game.settings()?.studio)?;
     api.node.players.delete(game.id(), &player).await?;
     let detail = serde_json::json!({ "game": game.id() });
-    api.node.admins.audit(&caller.name, "player_deleted", player.as_str(), detail).await;
+    caller.audit(&api, "player.delete", player.as_str(), detail).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

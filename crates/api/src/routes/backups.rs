@@ -20,7 +20,7 @@ use crate::{api::Api, credentials::Caller, error::ApiResult};
     security(("admin" = [])),
 )]
 pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> ApiResult<Json<BackupList>> {
-    caller.must_be_admin()?;
+    caller.must_own()?;
     Ok(Json(api.node.backups.list().await))
 }
 
@@ -37,9 +37,9 @@ pub(crate) async fn list(State(api): State<Api>, caller: Caller) -> ApiResult<Js
     security(("admin" = [])),
 )]
 pub(crate) async fn begin(State(api): State<Api>, caller: Caller) -> ApiResult<StatusCode> {
-    caller.must_be_admin()?;
+    caller.must_own()?;
     api.node.backups.begin()?;
-    api.node.admins.audit(&caller.name, "backup_begun", "", serde_json::Value::Null).await;
+    caller.audit(&api, "backup.begin", "", serde_json::Value::Null).await;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -56,9 +56,9 @@ pub(crate) async fn begin(State(api): State<Api>, caller: Caller) -> ApiResult<S
     security(("admin" = [])),
 )]
 pub(crate) async fn download(State(api): State<Api>, caller: Caller) -> ApiResult<Response> {
-    caller.must_be_admin()?;
+    caller.must_own()?;
     let download = api.node.backups.download().await?;
-    api.node.admins.audit(&caller.name, "backup_downloaded", &download.name, serde_json::Value::Null).await;
+    caller.audit(&api, "backup.download", &download.name, serde_json::Value::Null).await;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", download.name)),

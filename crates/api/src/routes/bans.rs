@@ -48,7 +48,7 @@ pub(crate) async fn ban(
     caller.must_administer(&game.settings()?.studio)?;
     let ban = api.node.players.ban(game.id(), &player, request).await?;
     let detail = serde_json::json!({ "game": game.id(), "reason": ban.reason, "until": ban.until });
-    api.node.admins.audit(&caller.name, "player_banned", player.as_str(), detail).await;
+    caller.audit(&api, "player.ban", player.as_str(), detail).await;
     Ok(Json(ban))
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn unban(
     caller.must_administer(&game.settings()?.studio)?;
     api.node.players.unban(game.id(), &player).await?;
     let detail = serde_json::json!({ "game": game.id() });
-    api.node.admins.audit(&caller.name, "player_unbanned", player.as_str(), detail).await;
+    caller.audit(&api, "player.unban", player.as_str(), detail).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -85,7 +85,9 @@ pub(crate) async fn refresh(
     game: Game,
 ) -> ApiResult<Json<BuildList>> {
     caller.must_host(game.settings()?)?;
-    Ok(Json(api.node.builds.refresh(game.id()).await?))
+    let list = api.node.builds.refresh(game.id()).await?;
+    caller.audit(&api, "build.refresh", game.id().as_str(), serde_json::Value::Null).await;
+    Ok(Json(list))
 }
 
 /// Pull a version to the game's hosts
@@ -113,7 +115,7 @@ pub(crate) async fn pull(
     caller.must_host(game.settings()?)?;
     let list = api.node.builds.pull(game.id(), &version).await?;
     let detail = serde_json::json!({ "game": game.id() });
-    api.node.admins.audit(&caller.name, "build_pulled", &version, detail).await;
+    caller.audit(&api, "build.pull", &version, detail).await;
     Ok((StatusCode::ACCEPTED, Json(list)))
 }
 

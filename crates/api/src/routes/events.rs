@@ -13,7 +13,10 @@ use axum::{
     },
 };
 use futures_util::stream;
-use greenroom_operations::events::{EventPage, EventTail, Incoming, PAGE_EVENTS_MAX, Tailed};
+use greenroom_operations::{
+    Principal,
+    events::{EventPage, EventTail, Incoming, PAGE_EVENTS_MAX, Tailed},
+};
 use greenroom_protocol::{
     StudioId,
     events::{AppendRequest, AppendResponse, CloudEvent},
@@ -73,6 +76,11 @@ pub(crate) async fn append(
         return Err(ApiError::bad_request(format!("An idempotency key has 1 to {KEY_BYTES_MAX} bytes.")));
     }
     let appended = api.node.events.append_for(&caller.principal, &studio, parsed(&body)?, key).await?;
+    // What studios' programs and game servers append, the history itself tells with its source.
+    if let Principal::Admin(_) = &caller.principal {
+        let detail = serde_json::json!({ "bytes": body.len() });
+        caller.audit(&api, "events.append", studio.as_str(), detail).await;
+    }
     Ok((StatusCode::ACCEPTED, Json(appended)))
 }
 

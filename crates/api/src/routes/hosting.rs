@@ -74,6 +74,10 @@ pub(crate) async fn allocate(
     api.limits.allocate.check(&caller.name)?;
     let asked = AllocateRequest::parse(&body)
         .map_err(|error| ApiError::new(error.code(), sentence(&error.to_string())))?;
+    let detail = serde_json::json!({
+        "game": game.id(), "region": asked.region, "version": asked.version, "title": asked.title,
+        "listed": asked.listed, "payloadBytes": asked.payload.as_ref().map_or(0, String::len),
+    });
     let request = Allocation {
         game: game.id().clone(),
         region: asked.region,
@@ -87,6 +91,7 @@ pub(crate) async fn allocate(
         timeout: asked.timeout_seconds.and_then(timeout),
     };
     let allocated = api.node.servers.allocate(request).await?;
+    caller.audit(&api, "server.start", allocated.server.id.as_str(), detail).await;
     Ok(Json(AllocateResponse { server: allocated_server(allocated.server) }))
 }
 
@@ -314,10 +319,7 @@ async fn stop_server(
     id: &ServerId,
 ) -> ApiResult<(StatusCode, Json<ServerView>)> {
     let view = api.node.servers.stop(game, id).await?;
-    api.node
-        .admins
-        .audit(&caller.name, "server_stopped", id.as_str(), serde_json::json!({ "game": game }))
-        .await;
+    caller.audit(api, "server.stop", id.as_str(), serde_json::json!({ "game": game })).await;
     Ok((StatusCode::ACCEPTED, Json(view)))
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn create(
     extract::Json(request): extract::Json<CreateKey>,
 ) -> ApiResult<(StatusCode, Json<NewKey>)> {
     let studio = caller.principal.studio(request.studio.as_ref().or(query.studio.as_ref()))?;
-    caller.must_administer(&studio)?;
+    caller.must_govern(&studio)?;
     let permissions = KeyPermissions {
         hosting: request.hosting,
         admin: request.admin,
@@ -56,8 +56,11 @@ pub(crate) async fn create(
     let request =
         KeyRequest { name: request.name, game: request.game, permissions, expires_at: request.expires_at };
     let (key, text) = api.node.keys.create(&studio, request).await?;
-    let detail = serde_json::json!({ "studio": studio, "name": key.name });
-    api.node.admins.audit(&caller.name, "key_created", key.id.as_str(), detail).await;
+    let detail = serde_json::json!({
+        "studio": studio, "game": key.game, "name": key.name, "hosting": key.permissions.hosting,
+        "admin": key.permissions.admin, "expiresAt": key.expires_at,
+    });
+    caller.audit(&api, "key.create", key.id.as_str(), detail).await;
     Ok((StatusCode::CREATED, Json(NewKey { key: text, view: view(key) })))
 }
 
@@ -101,14 +104,14 @@ pub(crate) async fn revoke(
     if let Principal::Key(key) = &caller.principal {
         caller.must_administer(&key.studio)?;
     } else {
-        caller.must_be_admin()?;
+        caller.must_own()?;
     }
     let key = api.node.keys.get(&id).await?;
     // Another studio's key is not there, rather than forbidden: its existence is nobody's business.
     caller.must_administer(&key.studio).map_err(|_| ApiError::not_found("There is no such key."))?;
     api.node.keys.revoke(&id).await?;
     let detail = serde_json::json!({ "studio": key.studio });
-    api.node.admins.audit(&caller.name, "key_revoked", id.as_str(), detail).await;
+    caller.audit(&api, "key.revoke", id.as_str(), detail).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -81,6 +81,6 @@ pub(crate) async fn close(
     caller.must_administer(&game.settings()?.studio)?;
     api.node.lobbies.close(game.id(), &lobby).await?;
     let detail = serde_json::json!({ "game": game.id() });
-    api.node.admins.audit(&caller.name, "lobby_closed", lobby.as_str(), detail).await;
+    caller.audit(&api, "lobby.close", lobby.as_str(), detail).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -92,7 +92,14 @@ pub(crate) async fn request(
         caller,
         timeout: None,
     };
+    let detail = serde_json::json!({
+        "game": settings.id, "version": request.version, "title": request.title, "listed": request.listed,
+    });
     let allocated = api.node.servers.allocate(request).await.map_err(refused)?;
+    // What a player asks for without a key is the game's own course, and no change of who runs it.
+    if let Some(caller) = &key {
+        caller.audit(&api, "server.start", allocated.server.id.as_str(), detail).await;
+    }
     Ok((StatusCode::CREATED, Json(answer(settings, allocated.server)?)))
 }
 

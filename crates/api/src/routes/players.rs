@@ -4,6 +4,7 @@ use axum::{Json, extract::State};
 use greenroom_protocol::{
     GameId, PlayerId, Timestamp,
     auth::{BanView, DiscordUser, SessionList},
+    events::PlayerMatches,
     players::{PlayerPage, PlayerView},
 };
 use serde::Deserialize;
@@ -89,6 +90,40 @@ pub(crate) async fn sessions(
 ) -> ApiResult<Json<SessionList>> {
     caller.must_administer(&game.settings()?.studio)?;
     Ok(Json(api.node.players.sessions_of(game.id(), &player).await?))
+}
+
+/// Which matches.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct MatchesQuery {
+    /// Where the page begins: `next` of the page before.
+    cursor: Option<String>,
+    /// At most so many; 50 unless given, 500 at most.
+    limit: Option<u32>,
+}
+
+/// The matches that a player has played
+#[utoipa::path(
+    get, path = "/v1/games/{game}/players/{player}/matches", tag = "players", operation_id = "player_matches",
+    params(
+        ("game" = String, Path, description = "The game"),
+        ("player" = String, Path, description = "The player"),
+        MatchesQuery,
+    ),
+    responses((status = 200, body = PlayerMatches)),
+    security(("key" = []), ("admin" = [])),
+)]
+pub(crate) async fn matches(
+    State(api): State<Api>,
+    caller: Caller,
+    game: Game,
+    Path((_, player)): Path<(GameId, PlayerId)>,
+    Query(query): Query<MatchesQuery>,
+) -> ApiResult<Json<PlayerMatches>> {
+    caller.must_administer(&game.settings()?.studio)?;
+    let player = api.node.players.of_game(game.id(), &player).await?;
+    let limit = query.limit.unwrap_or(PAGE_DEFAULT);
+    Ok(Json(api.node.players.matches(&player.id, query.cursor.as_deref(), limit).await?))
 }
 
 fn view(player: greenroom_storage::Player, now: Timestamp) -> PlayerView {

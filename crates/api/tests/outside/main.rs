@@ -4,6 +4,8 @@
 mod support;
 
 mod accounts;
+mod admins;
+mod audit;
 mod bans;
 mod browser;
 mod contract;

@@ -1,5 +1,7 @@
-//! Every route has a case that it refuses; a route without one fails.
+//! Every route, with who may ask it: each is tried without credentials, with those of everybody who may not,
+//! and with each role of an administrator. A route without a case fails.
 
+use greenroom_storage::AdminRole;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -22,6 +24,12 @@ enum Who {
     PlayerOrStudio,
     /// An administrator.
     Admin,
+    /// An owner.
+    Owner,
+    /// A key with every right of its studio, an owner.
+    StudioOrOwner,
+    /// An administrator of whichever role, for what is its own.
+    Myself,
     /// A key with the permission for the subject, an administrator, a game server for its own.
     Publisher,
     /// A key with the permission for the subject, an administrator.
@@ -67,8 +75,8 @@ const CASES: &[(&str, &str, Who)] = &[
     ("DELETE", "/v1/me/identities/{provider}", Who::Player),
     ("GET", "/v1/me/export", Who::Player),
     ("DELETE", "/v1/me", Who::Player),
-    ("DELETE", "/v1/games/{game}/players/{player}", Who::Studio),
-    ("GET", "/v1/games/{game}/players/{player}/export", Who::Studio),
+    ("DELETE", "/v1/games/{game}/players/{player}", Who::StudioOrOwner),
+    ("GET", "/v1/games/{game}/players/{player}/export", Who::StudioOrOwner),
     // Pages: who has the token of a mail does what the mail is about.
     ("GET", "/v1/games/{game}/account/confirm", Who::All),
     ("POST", "/v1/games/{game}/account/confirm", Who::All),
@@ -87,6 +95,7 @@ const CASES: &[(&str, &str, Who)] = &[
     ("GET", "/v1/games/{game}/players", Who::Studio),
     ("GET", "/v1/games/{game}/players/{player}", Who::Studio),
     ("GET", "/v1/games/{game}/players/{player}/sessions", Who::Studio),
+    ("GET", "/v1/games/{game}/players/{player}/matches", Who::Studio),
     ("POST", "/v1/games/{game}/players/{player}/ban", Who::Studio),
     ("DELETE", "/v1/games/{game}/players/{player}/ban", Who::Studio),
     ("GET", "/v1/games/{game}/bans", Who::Studio),
@@ -108,15 +117,32 @@ const CASES: &[(&str, &str, Who)] = &[
     ("POST", "/v1/events", Who::Publisher),
     ("GET", "/v1/events", Who::Subscriber),
     ("GET", "/v1/events/stream", Who::Subscriber),
-    ("POST", "/v1/keys", Who::Studio),
+    ("POST", "/v1/keys", Who::StudioOrOwner),
     ("GET", "/v1/keys", Who::Studio),
-    ("DELETE", "/v1/keys/{key}", Who::Studio),
-    ("POST", "/v1/admins", Who::Admin),
+    ("DELETE", "/v1/keys/{key}", Who::StudioOrOwner),
+    ("POST", "/v1/admins", Who::Owner),
     ("GET", "/v1/admins", Who::Admin),
-    ("DELETE", "/v1/admins/{admin}", Who::Admin),
-    ("GET", "/v1/backups", Who::Admin),
-    ("POST", "/v1/backups", Who::Admin),
-    ("POST", "/v1/backups/download", Who::Admin),
+    ("GET", "/v1/admins/{admin}", Who::Myself),
+    ("DELETE", "/v1/admins/{admin}", Who::Owner),
+    ("PUT", "/v1/admins/{admin}/role", Who::Owner),
+    ("POST", "/v1/admins/{admin}/password", Who::Myself),
+    ("GET", "/v1/admins/{admin}/sessions", Who::Myself),
+    ("DELETE", "/v1/admins/{admin}/sessions/{session}", Who::Myself),
+    ("GET", "/v1/admins/{admin}/tokens", Who::Myself),
+    ("POST", "/v1/admins/{admin}/tokens", Who::Myself),
+    ("DELETE", "/v1/admins/{admin}/tokens/{token}", Who::Myself),
+    ("POST", "/v1/invites", Who::Owner),
+    ("GET", "/v1/invites", Who::Admin),
+    // For who has the link: see `admins`.
+    ("POST", "/v1/invites/accept", Who::All),
+    ("DELETE", "/v1/invites/{invite}", Who::Owner),
+    ("GET", "/v1/audit", Who::Admin),
+    ("GET", "/v1/backups", Who::Owner),
+    ("POST", "/v1/backups", Who::Owner),
+    ("POST", "/v1/backups/download", Who::Owner),
+    ("GET", "/v1/games", Who::Admin),
+    ("GET", "/v1/games/{game}/settings", Who::Admin),
+    ("GET", "/v1/system", Who::Admin),
     ("GET", "/", Who::All),
     ("GET", "/.well-known/jwks.json", Who::All),
     ("GET", "/healthz", Who::All),
@@ -128,8 +154,46 @@ const CASES: &[(&str, &str, Who)] = &[
     ("GET", "/asyncapi.json", Who::All),
 ];
 
+impl Who {
+    /// The least role of an administrator that permits it; `None` where administrators are nobody special.
+    /// Who may only look may not change anything but what is its own.
+    fn role(self, method: &str) -> Option<AdminRole> {
+        match self {
+            Self::All | Self::Player => None,
+            Self::Myself => Some(AdminRole::Viewer),
+            Self::Owner | Self::StudioOrOwner => Some(AdminRole::Owner),
+            Self::Host
+            | Self::HostOrSelf
+            | Self::Studio
+            | Self::PlayerOrStudio
+            | Self::Admin
+            | Self::Publisher
+            | Self::Subscriber => Some(if method == "GET" { AdminRole::Viewer } else { AdminRole::Operator }),
+        }
+    }
+}
+
+/// A request with a body that would be good, so that only the right to it is missing.
+fn ask(world: &World, method: &str, path: &str) -> reqwest::RequestBuilder {
+    let path = path.replace("{game}", "skirmish").replace("{admin}", "me").replace(['{', '}'], "");
+    let body = match path.as_str() {
+        "/v1/events" => json!({ "subject": "v1.skirmish.rooms.r.events.x" }),
+        "/v1/keys" => json!({ "name": "k", "studio": "demo" }),
+        "/v1/admins" => json!({ "name": "a", "password": "long enough" }),
+        "/v1/admins/me/role" => json!({ "role": "viewer" }),
+        "/v1/admins/me/password" => json!({ "current": "x", "password": "long enough" }),
+        "/v1/admins/me/tokens" => json!({ "name": "t" }),
+        // Refused for another reason, before a server is started.
+        "/v1/games/skirmish/servers" => json!({ "region": "nowhere" }),
+        _ => json!({}),
+    };
+    let method: Method = method.parse().unwrap();
+    let request = world.request(method.clone(), &path);
+    if method == Method::POST || method == Method::PUT { request.json(&body) } else { request }
+}
+
 /// Method, path and whether credentials are wanted, of every operation.
-fn described() -> Vec<(String, String, bool)> {
+pub(crate) fn described() -> Vec<(String, String, bool)> {
     let document = serde_json::to_value(greenroom_api::openapi()).unwrap();
     let paths = document["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, item)| {
@@ -174,19 +238,7 @@ async fn who_may_not_is_refused() {
     let rival = world.key("rival", all()).await;
     let of_one_game = world.key_of("demo", Some("chess"), all()).await;
     let hosting = world.hosting_key().await;
-    let ask = |method: &str, path: &str| {
-        let path = path.replace("{game}", "skirmish").replace(['{', '}'], "");
-        // Deeds with a body that would be good, so that only the right is missing.
-        let body = match path.as_str() {
-            "/v1/events" => json!({ "subject": "v1.skirmish.rooms.r.events.x" }),
-            "/v1/keys" => json!({ "name": "k", "studio": "demo" }),
-            "/v1/admins" => json!({ "name": "a", "password": "long enough" }),
-            _ => json!({}),
-        };
-        let method: Method = method.parse().unwrap();
-        let request = world.request(method.clone(), &path);
-        if method == Method::POST { request.json(&body) } else { request }
-    };
+    let ask = |method: &str, path: &str| ask(&world, method, path);
     for &(method, path, who) in CASES {
         let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status();
         let name = format!("{method} {path}");
@@ -221,10 +273,7 @@ async fn who_may_not_is_refused() {
         assert_eq!(status(ask(method, path).bearer_auth(&player)).await, as_player, "{name} as a player");
         let powerless_found = status(ask(method, path).header("x-api-key", &powerless)).await;
         assert_eq!(powerless_found, 403, "{name} with a key that permits nothing");
-        if path.contains("{game}")
-            || path.starts_with("/v1/admins")
-            || ["/v1/hosts", "/v1/overview"].contains(&path)
-        {
+        if path.contains("{game}") || matches!(who, Who::Admin | Who::Owner | Who::Myself) {
             for key in [&rival, &of_one_game] {
                 assert_eq!(
                     status(ask(method, path).header("x-api-key", key)).await,
@@ -233,7 +282,7 @@ async fn who_may_not_is_refused() {
                 );
             }
         }
-        if matches!(who, Who::Studio | Who::PlayerOrStudio | Who::Admin | Who::Subscriber | Who::Publisher) {
+        if !matches!(who, Who::Host | Who::HostOrSelf) {
             assert_eq!(
                 status(ask(method, path).bearer_auth(&hosting)).await,
                 403,
@@ -250,6 +299,31 @@ async fn who_may_not_is_refused() {
             404,
             "{path}"
         );
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn each_role_may_what_it_is_for() {
+    let world = World::new().await;
+    let roles = [AdminRole::Viewer, AdminRole::Operator, AdminRole::Owner];
+    let mut tokens = Vec::new();
+    for role in roles {
+        let admin = world.node.admins.add(role.as_str(), "long enough", role).await.unwrap();
+        tokens.push(world.node.admins.create_token(&admin.id, "test", None).await.unwrap().1);
+    }
+    for &(method, path, who) in CASES {
+        let Some(needed) = who.role(method) else { continue };
+        for (role, token) in roles.iter().zip(&tokens) {
+            let answer = ask(&world, method, path).bearer_auth(token).send().await.unwrap();
+            let status = answer.status();
+            let case = format!("{method} {path} as {}: {status}", role.as_str());
+            if *role >= needed {
+                assert!(!matches!(status.as_u16(), 401 | 403 | 405 | 500..), "{case}");
+            } else {
+                assert_eq!(status, 403, "{case}");
+            }
+        }
     }
     world.end().await;
 }

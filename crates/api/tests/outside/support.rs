@@ -117,6 +117,7 @@ impl World {
             access_key: None,
             admin_token: None,
             greenroom: HELPER.into(),
+            installation: greenroom_operations::system::Installation::default(),
             clock: Arc::new(SteadyClock::default()),
             tracker: tasks.clone(),
             shutdown,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,11 +11,15 @@ use axum::{
     Form,
     body::{self, Body},
     extract::{FromRequest, FromRequestParts, Request, State},
-    http::{Method, StatusCode, request::Parts},
+    http::{StatusCode, request::Parts},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use greenroom_operations::{Failure, admins::SignedInAdmin, secret};
+use greenroom_operations::{
+    AdminPrincipal, Failure, Principal,
+    admins::{Actor, SignedInAdmin, Via},
+    secret,
+};
 use greenroom_protocol::ErrorCode;
 use greenroom_storage::{AdminRole, SecretHash};
 use parking_lot::Mutex;
@@ -27,6 +32,9 @@ use crate::{Console, FORM_BYTES_MAX, pages::problem};
 /// with the session's own term only.
 const LAST_USES_MAX: usize = 4_096;
 
+/// Below it everybody changes what is its own.
+const OWN_PATHS: &str = "/console/account/";
+
 /// Who asks, known to every guarded handler.
 #[derive(Clone)]
 pub(crate) struct Visitor(Arc<Known>);
@@ -34,6 +42,7 @@ pub(crate) struct Visitor(Arc<Known>);
 struct Known {
     admin: SignedInAdmin,
     token: String,
+    address: Option<IpAddr>,
 }
 
 impl Visitor {
@@ -46,8 +55,31 @@ impl Visitor {
         &self.0.token
     }
 
-    pub(crate) fn may_change(&self) -> bool {
-        self.0.admin.role >= AdminRole::Operator
+    pub(crate) fn may(&self, needed: AdminRole) -> bool {
+        self.0.admin.role >= needed
+    }
+
+    /// Who asks, as operations know it.
+    pub(crate) fn principal(&self) -> Principal {
+        let SignedInAdmin { id, name, role, .. } = self.admin().clone();
+        Principal::Admin(AdminPrincipal { id, name, role, via: Via::Console })
+    }
+
+    /// Who asks, as the audit log names it.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::admin(&self.0.admin.name, Via::Console, self.0.address)
+    }
+
+    fn must_have(&self, needed: AdminRole) -> Result<(), Failure> {
+        if self.may(needed) {
+            return Ok(());
+        }
+        let sentence = if self.may(AdminRole::Operator) {
+            "This is for owners, so nothing was done. An owner can give you the role."
+        } else {
+            "You may look, but not change anything. An owner can give you the role of operator."
+        };
+        Err(Failure::new(ErrorCode::Forbidden, sentence))
     }
 }
 
@@ -95,7 +127,7 @@ pub(crate) async fn guard(State(console): State<Console>, request: Request, next
         Err(_) if is_stream => return (StatusCode::UNAUTHORIZED, "Sign in to see this.").into_response(),
         Err(_) => return Redirect::to(&sign_in::path_to(&parts)).into_response(),
     };
-    if parts.method == Method::GET || parts.method == Method::HEAD {
+    if parts.method.is_safe() {
         parts.extensions.insert(visitor);
         return next.run(Request::from_parts(parts, body)).await;
     }
@@ -111,6 +143,16 @@ pub(crate) async fn guard(State(console): State<Console>, request: Request, next
     next.run(Request::from_parts(parts, body)).await
 }
 
+/// Around what only owners may do.
+pub(crate) async fn owners(visitor: Visitor, request: Request, next: Next) -> Response {
+    if let Err(failure) = visitor.must_have(AdminRole::Owner) {
+        let admin = &visitor.admin().name;
+        tracing::warn!(admin, path = request.uri().path(), reason = %failure, "refused a change from the console");
+        return problem::page(&failure);
+    }
+    next.run(request).await
+}
+
 impl Console {
     /// Whose session the request carries. `is_use`: it counts as doing something.
     pub(crate) async fn visitor(&self, parts: &Parts, is_use: bool) -> Result<Visitor, Failure> {
@@ -124,7 +166,8 @@ impl Console {
             tracing::info!(admin = admin.name, "a console session ended because it was not used");
             return Err(signed_out());
         }
-        Ok(Visitor(Arc::new(Known { admin, token: token.to_owned() })))
+        let address = self.0.settings.client_address.of(parts);
+        Ok(Visitor(Arc::new(Known { admin, token: token.to_owned(), address })))
     }
 }
 
@@ -142,12 +185,14 @@ async fn check_change(parts: &Parts, body: Body, visitor: &Visitor) -> Result<Bo
             "This form is no longer valid, so nothing was done. Go back, reload the page and try again.",
         ));
     }
-    if !visitor.may_change() && parts.uri.path() != sign_in::SIGN_OUT_PATH {
-        return Err(forbidden(
-            "You may look, but not change anything. An owner can give you the role of operator.",
-        ));
-    }
+    visitor.must_have(needed_for_change(parts.uri.path()))?;
     Ok(Body::from(bytes))
+}
+
+/// Everybody changes what is its own; anything else takes an operator at least.
+fn needed_for_change(path: &str) -> AdminRole {
+    let is_own = path == sign_in::SIGN_OUT_PATH || path.starts_with(OWN_PATHS);
+    if is_own { AdminRole::Viewer } else { AdminRole::Operator }
 }
 
 #[derive(Default, Deserialize)]

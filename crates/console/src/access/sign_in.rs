@@ -8,7 +8,11 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
-use greenroom_operations::secret;
+use greenroom_operations::{
+    Failure,
+    admins::{ConsoleClient, NewConsoleSession},
+    secret,
+};
 use greenroom_protocol::ErrorCode;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -100,14 +104,13 @@ pub(crate) async fn sign_in(
         return response;
     }
     let name = Some(given.name.as_str()).filter(|name| !name.trim().is_empty());
-    match console.node().admins.sign_in(name, given.password.trim()).await {
+    // A token is copied with its line end at times; in a password a space is a character.
+    let password = if name.is_none() { given.password.trim() } else { &given.password };
+    match console.node().admins.sign_in(name, password, client(&console, &parts)).await {
         Ok(session) => {
             count("ok");
             tracing::info!(admin = session.admin.name, address = ?address, "signed in to the console");
-            let mut response = Redirect::to(checked_next(&given.next)).into_response();
-            response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(&session.token, secure));
-            response.headers_mut().append(header::SET_COOKIE, Cookie::Form.clear(secure));
-            response
+            begun(&session, checked_next(&given.next), secure)
         }
         Err(failure) => {
             count("refused");
@@ -131,15 +134,36 @@ pub(crate) async fn sign_out(State(console): State<Console>, visitor: Visitor) -
     }
     let secure = console.0.settings.secure_cookies;
     tracing::info!(admin = visitor.admin().name, "signed out of the console");
-    console
-        .node()
-        .admins
-        .audit(&visitor.admin().name, "signed_out", "console", serde_json::Value::Null)
-        .await;
+    let session = visitor.admin().session.as_str();
+    console.node().admins.audit(&visitor.actor(), "session.end", session, serde_json::Value::Null).await;
     let mut response = Redirect::to(PATH).into_response();
     response.headers_mut().append(header::SET_COOKIE, Cookie::Session.clear(secure));
     response.headers_mut().append(header::SET_COOKIE, Notice::SignedOut.set(secure));
     response
+}
+
+/// What is known of who signs in.
+pub(super) fn client(console: &Console, parts: &Parts) -> ConsoleClient {
+    let user_agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    ConsoleClient {
+        address: console.0.settings.client_address.of(parts),
+        user_agent: user_agent.map(str::to_owned),
+    }
+}
+
+/// A session has begun: leads to `next` with its cookie.
+pub(super) fn begun(session: &NewConsoleSession, next: &str, secure: bool) -> Response {
+    let mut response = Redirect::to(next).into_response();
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(&session.token, secure));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Form.clear(secure));
+    response
+}
+
+/// The proof of a form that nobody signed in sends: the one that the browser has, or a new one. A second
+/// tab must not make the form of the first invalid.
+pub(super) fn proof(headers: &HeaderMap, secure: bool) -> Result<String, Failure> {
+    let known = Cookie::Form.read(headers, secure).filter(|value| value.len() == PROOF_CHARS);
+    known.map(str::to_owned).map_or_else(secret::new_secret, Ok)
 }
 
 /// `next` if it is a path of ours, else the first page: a link must not lead elsewhere.
@@ -158,10 +182,7 @@ fn form(
     problem: Option<&str>,
 ) -> Response {
     let secure = console.0.settings.secure_cookies;
-    // A second tab must not make the form of the first invalid.
-    let known =
-        Cookie::Form.read(headers, secure).filter(|value| value.len() == PROOF_CHARS).map(str::to_owned);
-    let proof = match known.map_or_else(secret::new_secret, Ok) {
+    let proof = match proof(headers, secure) {
         Ok(proof) => proof,
         Err(failure) => return problem::page(&failure),
     };
@@ -210,7 +231,7 @@ fn document(given: &SignIn, proof: &str, problem: Option<&str>, notice: Option<N
     )
 }
 
-fn count(outcome: &'static str) {
+pub(super) fn count(outcome: &'static str) {
     metrics::counter!("greenroom_console_sign_ins_total", "outcome" => outcome).increment(1);
 }
 

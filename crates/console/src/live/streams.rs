@@ -25,7 +25,12 @@ use super::{
 };
 use crate::{
     Console,
-    pages::{Asked, Named, OfGame, browser, lobbies, servers},
+    access::Visitor,
+    pages::{
+        Asked, Named, OfGame, browser,
+        events::{self, Following},
+        lobbies, problem, servers,
+    },
 };
 
 /// Events that wait for a slow reader; its fragments then skip what is out of date.
@@ -92,18 +97,44 @@ pub(crate) async fn lobby(
     open(console, parts, Topic::Lobby(game, id))
 }
 
+pub(crate) async fn events(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Asked(filter): Asked<events::Filter>,
+    parts: Parts,
+) -> Response {
+    let following = match Following::begin(console.node(), &visitor.principal(), &filter).await {
+        Ok(following) => following,
+        Err(failure) => {
+            problem::log(&failure, "events could not be followed");
+            let status = StatusCode::from_u16(failure.code().status());
+            return (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), failure.sentence().to_owned())
+                .into_response();
+        }
+    };
+    match console.0.live.follow(console.node(), following) {
+        Some(look) => answer(console, parts, look, None),
+        None => too_many(),
+    }
+}
+
 fn open(console: Console, parts: Parts, topic: Topic) -> Response {
     let log = match &topic {
         Topic::Server(game, id) => Some((game.clone(), id.clone())),
         _ => None,
     };
-    let Some(look) = console.0.live.look(topic) else {
-        tracing::warn!("a live page was refused: too many are open");
-        return (StatusCode::SERVICE_UNAVAILABLE, "Too many live pages are open. Close some.")
-            .into_response();
-    };
+    let Some(look) = console.0.live.look(topic) else { return too_many() };
+    let log = log.map(|(game, id)| log::follow(console.node(), game, id));
+    answer(console, parts, look, log)
+}
+
+fn too_many() -> Response {
+    tracing::warn!("a live page was refused: too many are open");
+    (StatusCode::SERVICE_UNAVAILABLE, "Too many live pages are open. Close some.").into_response()
+}
+
+fn answer(console: Console, parts: Parts, look: Look, log: Option<mpsc::Receiver<LogNews>>) -> Response {
     let node = console.node().clone();
-    let log = log.map(|(game, id)| log::follow(&node, game, id));
     let (sender, receiver) = mpsc::channel(EVENTS_WAITING_MAX);
     node.tracker.spawn(feed(console, parts, look, log, sender));
     let events = stream::unfold(receiver, |mut receiver| async {

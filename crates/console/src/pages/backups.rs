@@ -28,9 +28,7 @@ pub(crate) async fn begin(view: View) -> Response {
     if let Err(failure) = view.node().backups.begin() {
         return view.problem(Section::Backups, &failure);
     }
-    let admin = &view.visitor.admin().name;
-    tracing::info!(admin, "makes a backup from the console");
-    view.node().admins.audit(admin, "backup_begun", "", serde_json::Value::Null).await;
+    view.audit("backup.begin", "", serde_json::Value::Null).await;
     view.go(PATH, Notice::BackupBegun)
 }
 
@@ -82,14 +80,14 @@ fn change_panel(view: &View, list: &BackupList) -> Markup {
             section.panel.change {
                 h2 { "Make a backup" }
                 p.soft { "It shows the moment of the click, and has every secret of the installation in it." }
-                @if view.may_change() {
-                    form method="post" action=(PATH) {
+                @if view.is_owner() {
+                    form method="post" action=(format!("{PATH}/begin")) {
                         (view.csrf())
                         button.primary type="submit" disabled[list.running.is_some()] { "Back up now" }
                     }
                     (parts::curl(&command))
                 } @else {
-                    p.soft { "Your role may look, but not change anything." }
+                    p.soft { "This takes an owner." }
                 }
             }
         }

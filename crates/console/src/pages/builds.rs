@@ -69,17 +69,16 @@ pub(crate) async fn pull(view: View, OfGame(game): OfGame, Form(form): Form<Pull
     if let Err(failure) = view.node().builds.pull(&game, version).await {
         return view.problem(Section::Builds, &failure);
     }
-    let admin = &view.visitor.admin().name;
-    tracing::info!(admin, %game, version, "pulls a version from the console");
-    view.node().admins.audit(admin, "build.pull", version, serde_json::json!({ "game": game })).await;
+    view.audit("build.pull", version, serde_json::json!({ "game": game })).await;
     view.go(&path_of(&game), Notice::BuildPulled)
 }
 
 pub(crate) async fn refresh(view: View, OfGame(game): OfGame) -> Response {
-    match view.node().builds.refresh(&game).await {
-        Ok(_) => view.go(&path_of(&game), Notice::BuildsRefreshed),
-        Err(failure) => view.problem(Section::Builds, &failure),
+    if let Err(failure) = view.node().builds.refresh(&game).await {
+        return view.problem(Section::Builds, &failure);
     }
+    view.audit("build.refresh", game.as_str(), serde_json::Value::Null).await;
+    view.go(&path_of(&game), Notice::BuildsRefreshed)
 }
 
 pub(crate) async fn fragment(node: &Node, game: &GameId, times: Times) -> Markup {

@@ -35,10 +35,7 @@ pub(crate) async fn close(view: View, Named(game, id): Named<LobbyId>) -> Respon
             return view.problem(Section::Lobbies, &failure);
         }
     }
-    let admin = &view.visitor.admin().name;
-    let detail = serde_json::json!({ "game": game });
-    tracing::info!(admin, lobby = %id, %game, "closed a lobby from the console");
-    view.node().admins.audit(admin, "lobby.close", id.as_str(), detail).await;
+    view.audit("lobby.close", id.as_str(), serde_json::json!({ "game": game })).await;
     view.go(Section::Lobbies.path(), Notice::LobbyClosed)
 }
 

@@ -9,7 +9,10 @@ use axum::{
 };
 use greenroom_operations::{Failure, lobbies::LobbyError};
 use greenroom_protocol::{
-    ErrorCode, GameId, LobbyId, PlayerId, accounts::IdentityView, auth::BanRequest, events::PlayerMatch,
+    ErrorCode, GameId, LobbyId, PlayerId,
+    accounts::IdentityView,
+    auth::{BanRequest, SessionView},
+    events::PlayerMatch,
 };
 use greenroom_storage::Player;
 use maud::{Markup, html};
@@ -62,6 +65,10 @@ pub(crate) async fn show(view: View, Named(game, id): Named<PlayerId>) -> Respon
         Ok(list) => list.identities,
         Err(failure) => return view.problem(Section::Players, &failure),
     };
+    let sessions = match view.node().players.sessions_of(&game, &id).await {
+        Ok(list) => list.sessions,
+        Err(failure) => return view.problem(Section::Players, &failure),
+    };
     let times = view.times();
     let content = html! {
         div.title { h1 { (player.username) } (ban_badge(&player, view.now)) }
@@ -75,6 +82,10 @@ pub(crate) async fn show(view: View, Named(game, id): Named<PlayerId>) -> Respon
         section {
             h2 { "Identities" }
             (identities_table(&identities, times))
+        }
+        section {
+            h2 { "Signed in" }
+            (sessions_table(&sessions, times))
         }
         (account_panel(&view, &game, &player))
         section {
@@ -95,9 +106,8 @@ pub(crate) async fn ban(view: View, Named(game, id): Named<PlayerId>, Form(form)
         Ok(ban) => ban,
         Err(failure) => return view.problem(Section::Players, &failure),
     };
-    let admin = &view.visitor.admin().name;
     let detail = serde_json::json!({ "game": game, "reason": ban.reason, "until": ban.until });
-    view.node().admins.audit(admin, "player.ban", id.as_str(), detail).await;
+    view.audit("player.ban", id.as_str(), detail).await;
     view.go(&parts::player_path(&game, &id), Notice::PlayerBanned)
 }
 
@@ -105,25 +115,17 @@ pub(crate) async fn unban(view: View, Named(game, id): Named<PlayerId>) -> Respo
     if let Err(failure) = view.node().players.unban(&game, &id).await {
         return view.problem(Section::Players, &failure);
     }
-    let admin = &view.visitor.admin().name;
-    tracing::info!(admin, player = %id, %game, "lifted a ban from the console");
-    view.node().admins.audit(admin, "player.unban", id.as_str(), serde_json::json!({ "game": game })).await;
+    view.audit("player.unban", id.as_str(), serde_json::json!({ "game": game })).await;
     view.go(&parts::player_path(&game, &id), Notice::PlayerUnbanned)
 }
 
 /// Everything that is kept about the player, as a file.
 pub(crate) async fn export(view: View, Named(game, id): Named<PlayerId>) -> Response {
-    if !view.may_change() {
-        let failure =
-            Failure::new(ErrorCode::Forbidden, "You may look, but not take a player's data with you.");
-        return view.problem(Section::Players, &failure);
-    }
     let export = match view.node().players.export(&game, &id).await {
         Ok(export) => export,
         Err(failure) => return view.problem(Section::Players, &failure),
     };
-    let admin = &view.visitor.admin().name;
-    view.node().admins.audit(admin, "player.export", id.as_str(), serde_json::json!({ "game": game })).await;
+    view.audit("player.export", id.as_str(), serde_json::json!({ "game": game })).await;
     let mut response = Json(export).into_response();
     if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"player-{id}.json\"")) {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
@@ -135,8 +137,7 @@ pub(crate) async fn delete(view: View, Named(game, id): Named<PlayerId>) -> Resp
     if let Err(failure) = view.node().players.delete(&game, &id).await {
         return view.problem(Section::Players, &failure);
     }
-    let admin = &view.visitor.admin().name;
-    view.node().admins.audit(admin, "player.delete", id.as_str(), serde_json::json!({ "game": game })).await;
+    view.audit("player.delete", id.as_str(), serde_json::json!({ "game": game })).await;
     view.go(Section::Players.path(), Notice::PlayerDeleted)
 }
 
@@ -210,7 +211,7 @@ fn account_panel(view: &View, game: &GameId, player: &Player) -> Markup {
     html! {
         section.panel.change {
             h2 { "The account" }
-            @if view.may_change() {
+            @if view.is_owner() {
                 p { a href=(format!("{path}/export")) { "Download everything that is kept about this player" } }
                 details.confirm {
                     summary.button.danger { "Delete this player…" }
@@ -222,7 +223,7 @@ fn account_panel(view: &View, game: &GameId, player: &Player) -> Markup {
                     }
                 }
             } @else {
-                p.soft { "Your role may look, but not change anything." }
+                p.soft { "This takes an owner." }
             }
             (parts::curl(&parts::curl_command(&view.base_url, "GET", &format!("{api}/export"), None)))
             (parts::curl(&parts::curl_command(&view.base_url, "DELETE", &api, None)))
@@ -245,6 +246,29 @@ fn identities_table(identities: &[IdentityView], times: Times) -> Markup {
                                 td.mono.text { (identity.subject) }
                                 td { (identity.name.as_deref().unwrap_or("–")) }
                                 td { @if identity.linked_at.as_millis() > 0 { (times.at(identity.linked_at)) } @else { "–" } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn sessions_table(sessions: &[SessionView], times: Times) -> Markup {
+    html! {
+        @if sessions.is_empty() {
+            (parts::empty("Signed in nowhere", &html! { "Sign-ins are shown here while they are good." }))
+        } @else {
+            div.scroll {
+                table {
+                    thead { tr { th { "Since" } th { "Ends unless refreshed" } th.wide { "Program" } } }
+                    tbody {
+                        @for session in sessions {
+                            tr {
+                                td { (times.at(session.created_at)) }
+                                td { (times.at(session.expires_at)) }
+                                td.wide.text { (session.user_agent.as_deref().unwrap_or("–")) }
                             }
                         }
                     }

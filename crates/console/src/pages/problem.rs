@@ -47,6 +47,14 @@ pub(crate) fn log(failure: &Failure, what: &'static str) {
     }
 }
 
+/// The status of a page that says above its content what went wrong, if anything did.
+pub(crate) fn status_of(failure: Option<&Failure>, what: &'static str) -> StatusCode {
+    failure.map_or(StatusCode::OK, |failure| {
+        log(failure, what);
+        status(failure)
+    })
+}
+
 fn said(failure: &Failure) -> Markup {
     html! {
         h1 { (failure.code().title()) }

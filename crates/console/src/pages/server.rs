@@ -37,10 +37,7 @@ pub(crate) async fn stop(view: View, Named(game, id): Named<ServerId>) -> Respon
     if let Err(error) = view.node().servers.stop(&game, &id).await {
         return view.problem(Section::Servers, &error.into());
     }
-    let admin = &view.visitor.admin().name;
-    let detail = serde_json::json!({ "game": game });
-    tracing::info!(admin, server = %id, %game, "stopped a game server from the console");
-    view.node().admins.audit(admin, "server.stop", id.as_str(), detail).await;
+    view.audit("server.stop", id.as_str(), serde_json::json!({ "game": game })).await;
     view.go(&parts::server_path(&game, &id), Notice::ServerStopping)
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{Form, http::StatusCode, response::Response};
+use axum::{Form, response::Response};
 use greenroom_domain::{
     settings::{FleetSettings, Settings},
     text::{self, TITLE_CHARS_MAX},
@@ -56,16 +56,14 @@ pub(crate) async fn start(view: View, Form(form): Form<StartForm>) -> Response {
         Err(failure) => return page(&view, &form, Some(&failure)),
     };
     let (game, since) = (request.game.clone(), view.now);
-    let admin = view.visitor.admin().name.clone();
     match begin(&view, request, since).await {
         Ok(id) => {
             let detail = serde_json::json!({
                 "game": game, "region": form.region, "version": form.version, "title": form.title,
-                "listed": form.listed.is_some(), "payload_bytes": form.payload.len(),
+                "listed": form.listed.is_some(), "payloadBytes": form.payload.len(),
             });
             let subject = id.as_ref().map_or(game.as_str(), ServerId::as_str);
-            tracing::info!(admin, %game, server = subject, "started a game server from the console");
-            view.node().admins.audit(&admin, "server.start", subject, detail).await;
+            view.audit("server.start", subject, detail).await;
             let to = id
                 .map_or_else(|| format!("/console/servers?game={game}"), |id| parts::server_path(&game, &id));
             view.go(&to, Notice::ServerStarting)
@@ -160,10 +158,7 @@ fn page(view: &View, form: &StartForm, failure: Option<&Failure>) -> Response {
             }
         }
     };
-    let status = failure.map_or(StatusCode::OK, |failure| {
-        super::problem::log(failure, "a game server could not be started from the console");
-        StatusCode::from_u16(failure.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-    });
+    let status = super::problem::status_of(failure, "a game server could not be started from the console");
     view.page_with(status, Section::Servers, &["Start"], failure.map(Failure::sentence), &content)
 }
 

@@ -7,61 +7,147 @@ use axum::http::{StatusCode, header};
 use greenroom_console::{ConsoleSettings, Rate};
 use greenroom_storage::AdminRole;
 
-/// Every guarded path as the router writes it, with one that fits.
-const GUARDED: [(&str, &str); 32] = [
-    ("/console", "/console"),
-    ("/console/servers", "/console/servers?state=ready"),
-    ("/console/servers/{game}/{id}", "/console/servers/skirmish/one"),
-    ("/console/servers/{game}/{id}/stop", "/console/servers/skirmish/one/stop"),
-    ("/console/servers/start", "/console/servers/start"),
-    ("/console/browser", "/console/browser"),
-    ("/console/hosts", "/console/hosts"),
-    ("/console/backups", "/console/backups"),
-    ("/console/builds", "/console/builds"),
-    ("/console/builds/{game}/pull", "/console/builds/skirmish/pull"),
-    ("/console/builds/{game}/refresh", "/console/builds/skirmish/refresh"),
-    ("/console/live/browser", "/console/live/browser"),
-    ("/console/live/hosts", "/console/live/hosts"),
-    ("/console/live/builds/{game}", "/console/live/builds/skirmish"),
-    ("/console/lobbies", "/console/lobbies"),
-    ("/console/lobbies/{game}/{id}", "/console/lobbies/skirmish/one"),
-    ("/console/lobbies/{game}/{id}/close", "/console/lobbies/skirmish/one/close"),
-    ("/console/players", "/console/players"),
-    ("/console/players/{game}/{id}", "/console/players/skirmish/one"),
-    ("/console/players/{game}/{id}/export", "/console/players/skirmish/one/export"),
-    ("/console/players/{game}/{id}/delete", "/console/players/skirmish/one/delete"),
-    ("/console/players/{game}/{id}/ban", "/console/players/skirmish/one/ban"),
-    ("/console/players/{game}/{id}/unban", "/console/players/skirmish/one/unban"),
-    ("/console/mail", "/console/mail"),
-    ("/console/audit", "/console/audit"),
-    ("/console/live/overview", "/console/live/overview"),
-    ("/console/live/servers", "/console/live/servers"),
-    ("/console/live/servers/{game}/{id}", "/console/live/servers/skirmish/one"),
-    ("/console/live/lobbies", "/console/live/lobbies"),
-    ("/console/live/lobbies/{game}/{id}", "/console/live/lobbies/skirmish/one"),
-    ("/console/sign-out", "/console/sign-out"),
-    ("/console/{*path}", "/console/elsewhere"),
+/// What each way to ask needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Viewer,
+    Operator,
+    Owner,
+}
+use Needs::{Operator, Owner, Viewer};
+
+/// Every guarded path as the router writes it, with one that fits, and which role may ask it how.
+const GUARDED: &[(&str, &str, &str, Needs)] = &[
+    ("GET", "/console", "/console", Viewer),
+    ("GET", "/console/servers", "/console/servers?state=ready", Viewer),
+    ("GET", "/console/servers/{game}/{id}", "/console/servers/skirmish/one", Viewer),
+    ("POST", "/console/servers/{game}/{id}/stop", "/console/servers/skirmish/one/stop", Operator),
+    ("GET", "/console/servers/start", "/console/servers/start", Viewer),
+    ("POST", "/console/servers/start", "/console/servers/start", Operator),
+    ("GET", "/console/browser", "/console/browser", Viewer),
+    ("GET", "/console/hosts", "/console/hosts", Viewer),
+    ("GET", "/console/backups", "/console/backups", Viewer),
+    ("POST", "/console/backups/begin", "/console/backups/begin", Owner),
+    ("GET", "/console/builds", "/console/builds", Viewer),
+    ("POST", "/console/builds/{game}/pull", "/console/builds/skirmish/pull", Operator),
+    ("POST", "/console/builds/{game}/refresh", "/console/builds/skirmish/refresh", Operator),
+    ("GET", "/console/live/browser", "/console/live/browser", Viewer),
+    ("GET", "/console/live/hosts", "/console/live/hosts", Viewer),
+    ("GET", "/console/live/builds/{game}", "/console/live/builds/skirmish", Viewer),
+    ("GET", "/console/lobbies", "/console/lobbies", Viewer),
+    ("GET", "/console/lobbies/{game}/{id}", "/console/lobbies/skirmish/one", Viewer),
+    ("POST", "/console/lobbies/{game}/{id}/close", "/console/lobbies/skirmish/one/close", Operator),
+    ("GET", "/console/players", "/console/players", Viewer),
+    ("GET", "/console/players/{game}/{id}", "/console/players/skirmish/one", Viewer),
+    ("POST", "/console/players/{game}/{id}/ban", "/console/players/skirmish/one/ban", Operator),
+    ("POST", "/console/players/{game}/{id}/unban", "/console/players/skirmish/one/unban", Operator),
+    ("GET", "/console/players/{game}/{id}/export", "/console/players/skirmish/one/export", Owner),
+    ("POST", "/console/players/{game}/{id}/delete", "/console/players/skirmish/one/delete", Owner),
+    ("GET", "/console/mail", "/console/mail", Viewer),
+    ("GET", "/console/games", "/console/games", Viewer),
+    ("GET", "/console/games/{game}", "/console/games/skirmish", Viewer),
+    ("GET", "/console/events", "/console/events?subject=v1.%3E", Viewer),
+    ("GET", "/console/live/events", "/console/live/events", Viewer),
+    ("GET", "/console/system", "/console/system", Viewer),
+    ("GET", "/console/keys", "/console/keys", Viewer),
+    ("POST", "/console/keys/create", "/console/keys/create", Owner),
+    ("POST", "/console/keys/{id}/revoke", "/console/keys/one/revoke", Owner),
+    ("GET", "/console/admins", "/console/admins", Viewer),
+    ("GET", "/console/admins/{id}", "/console/admins/root", Owner),
+    ("POST", "/console/admins/invite", "/console/admins/invite", Owner),
+    ("POST", "/console/admins/invites/{id}/withdraw", "/console/admins/invites/one/withdraw", Owner),
+    ("POST", "/console/admins/{id}/role", "/console/admins/one/role", Owner),
+    ("POST", "/console/admins/{id}/remove", "/console/admins/one/remove", Owner),
+    ("POST", "/console/admins/{id}/sessions/{session}/end", "/console/admins/one/sessions/one/end", Owner),
+    ("POST", "/console/admins/{id}/tokens/{token}/revoke", "/console/admins/one/tokens/one/revoke", Owner),
+    ("GET", "/console/audit", "/console/audit", Viewer),
+    ("GET", "/console/account", "/console/account", Viewer),
+    ("POST", "/console/account/password", "/console/account/password", Viewer),
+    ("POST", "/console/account/tokens", "/console/account/tokens", Viewer),
+    ("POST", "/console/account/tokens/{id}/revoke", "/console/account/tokens/one/revoke", Viewer),
+    ("POST", "/console/account/sessions/{id}/end", "/console/account/sessions/one/end", Viewer),
+    ("GET", "/console/live/overview", "/console/live/overview", Viewer),
+    ("GET", "/console/live/servers", "/console/live/servers", Viewer),
+    ("GET", "/console/live/servers/{game}/{id}", "/console/live/servers/skirmish/one", Viewer),
+    ("GET", "/console/live/lobbies", "/console/live/lobbies", Viewer),
+    ("GET", "/console/live/lobbies/{game}/{id}", "/console/live/lobbies/skirmish/one", Viewer),
+    ("POST", "/console/sign-out", "/console/sign-out", Viewer),
+    ("GET", "/console/{*path}", "/console/elsewhere", Viewer),
 ];
 
-const PUBLIC: [&str; 3] = ["/console/", "/console/sign-in", "/console/assets/{version}/{file}"];
+const PUBLIC: &[(&str, &str)] = &[
+    ("GET", "/console/"),
+    ("GET", "/console/join/{token}"),
+    ("POST", "/console/join/{token}"),
+    ("GET", "/console/sign-in"),
+    ("POST", "/console/sign-in"),
+    ("GET", "/console/assets/{version}/{file}"),
+];
 
-/// The paths in the text of the router, so that a new one without a case here fails.
-fn routed() -> Vec<&'static str> {
+/// Methods and paths in the text of the router, so that a new one without a case fails.
+pub(crate) fn routed() -> Vec<(&'static str, &'static str)> {
     let text = include_str!("../../src/lib.rs");
-    let mut paths: Vec<_> =
-        text.split(".route(\"").skip(1).map(|rest| rest.split_once('"').unwrap().0).collect();
-    paths.sort_unstable();
-    paths
+    let routes = text.split(".route(\"").skip(1).map(|rest| rest.split_once('"').unwrap());
+    let mut found = Vec::new();
+    for (path, rest) in routes {
+        let handlers = rest.split(".layer(").next().unwrap();
+        for (method, call) in [("GET", "get("), ("POST", "post(")] {
+            if handlers.contains(call) {
+                found.push((method, path));
+            }
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn every_route_has_a_case() {
+    let guarded = GUARDED.iter().map(|(method, route, _, _)| (*method, *route));
+    let mut listed: Vec<_> = guarded.chain(PUBLIC.iter().copied()).collect();
+    listed.sort_unstable();
+    assert_eq!(routed(), listed, "every route has a case here that says which role it takes");
+}
+
+#[tokio::test]
+async fn each_role_may_what_it_is_for() {
+    let installation = Installation::start().await;
+    for (role, may) in [
+        (AdminRole::Viewer, &[Viewer][..]),
+        (AdminRole::Operator, &[Viewer, Operator]),
+        (AdminRole::Owner, &[Viewer, Operator, Owner]),
+    ] {
+        let name = role.as_str();
+        installation.node.admins.add(name, "long enough", role).await.unwrap();
+        let mut browser = installation.browser();
+        browser.sign_in(name, "long enough", "").await;
+        for (method, route, path, needs) in GUARDED {
+            if *route == "/console/sign-out" || path.starts_with("/console/live/") {
+                // Everybody's: signing out is another test, and streams do not end.
+                assert_eq!(*needs, Viewer);
+                continue;
+            }
+            let answer = match *method {
+                "GET" => browser.get(path).await,
+                _ => browser.change(path, &[]).await,
+            };
+            let case = format!("{method} {route} as {name}: {}", answer.status);
+            if may.contains(needs) {
+                let status = answer.status.as_u16();
+                assert!(status != 403 && status != 405 && status < 500, "{case}: {}", answer.text);
+                assert!(!answer.location().starts_with("/console/sign-in"), "{case}");
+            } else {
+                assert_eq!(answer.status, StatusCode::FORBIDDEN, "{case}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
 async fn no_path_shows_anything_to_who_is_not_signed_in() {
-    let mut listed: Vec<_> = GUARDED.iter().map(|(route, _)| *route).chain(PUBLIC).collect();
-    listed.sort_unstable();
-    assert_eq!(routed(), listed, "every route has a case here");
     let installation = Installation::start().await;
     for cookie in [None, Some("ga_not-a-session")] {
-        for (_, path) in GUARDED {
+        for (_, _, path, _) in GUARDED {
             let mut browser = installation.browser();
             browser.cookies.extend(cookie.map(|value| ("greenroom_console".into(), value.into())));
             let (get, post) = (browser.get(path).await, browser.post(path, &[]).await);

@@ -58,6 +58,44 @@ async fn a_server_that_is_not_there_has_no_log() {
 }
 
 #[tokio::test]
+async fn events_are_followed_by_their_subject() {
+    let installation = Installation::start().await;
+    let mut browser = installation.owner().await;
+    let append = async |subject: &str, text: &str| {
+        let principal = greenroom_operations::Principal::Admin(
+            installation.node.admins.authenticate_token(&installation.admin_token()).unwrap(),
+        );
+        let event = serde_json::json!({ "subject": subject, "type": "said", "data": { "text": text } });
+        let event = event.to_string();
+        let event = serde_json::from_str(&event).unwrap();
+        let studio = "demo".parse().unwrap();
+        installation.node.events.append_for(&principal, &studio, vec![event], None).await.unwrap();
+    };
+    append("v1.skirmish.rooms.a.events.x", "before").await;
+    let page = browser.get("/console/events?subject=v1.skirmish.rooms.a.%3E").await;
+    assert!(page.text.contains("before"), "{}", page.text);
+    let mut events = browser.events("/console/live/events?studio=demo&subject=v1.skirmish.rooms.a.%3E").await;
+    events.fragment_where(|fragment| fragment.contains("before")).await;
+    append("v1.skirmish.rooms.b.events.x", "elsewhere").await;
+    append("v1.skirmish.rooms.a.events.x", "<b>after</b>").await;
+    let fragment = events.fragment_where(|fragment| fragment.contains("after")).await;
+    assert!(!fragment.contains("elsewhere") && !fragment.contains("<b>after"), "{fragment}");
+    assert!(fragment.find("after").unwrap() < fragment.find("before").unwrap(), "newest first");
+    for wrong in ["subject=a..b", "studio=nobody"] {
+        let page = browser.get(&format!("/console/events?{wrong}")).await;
+        assert!(
+            page.status.is_client_error() && page.text.contains("role=\"alert\""),
+            "{wrong}: {}",
+            page.text
+        );
+        assert!(
+            browser.get(&format!("/console/live/events?{wrong}")).await.status.is_client_error(),
+            "{wrong}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn streams_end_with_the_node() {
     let installation = Installation::start().await;
     let mut browser = installation.owner().await;

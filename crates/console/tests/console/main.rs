@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic anywhere")]
 
 mod access;
+mod admins;
 mod browser;
 mod live;
 mod pages;

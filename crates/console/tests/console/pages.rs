@@ -11,7 +11,7 @@ use greenroom_protocol::{
 };
 use greenroom_storage::AdminRole;
 
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 22] = [
     "/console",
     "/console/servers",
     "/console/servers?state=ended",
@@ -24,7 +24,16 @@ const PAGES: [&str; 13] = [
     "/console/backups",
     "/console/players?show=banned",
     "/console/mail",
+    "/console/games",
+    "/console/games/skirmish",
+    "/console/events",
+    "/console/events?subject=v1.skirmish.%3E",
+    "/console/system",
+    "/console/keys",
+    "/console/admins",
+    "/console/admins/root",
     "/console/audit",
+    "/console/account",
 ];
 
 #[tokio::test]

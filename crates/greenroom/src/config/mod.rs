@@ -9,6 +9,7 @@ pub mod from_env;
 pub mod reader;
 pub mod secret;
 pub mod sections;
+mod shown;
 #[cfg(test)]
 mod tests;
 pub mod value;
@@ -23,7 +24,7 @@ use std::{
 use greenroom_domain::settings::Settings;
 use greenroom_fleet::{DockerConfig, HostingApiConfig};
 use greenroom_operations::{backups::BackupSettings, mail::MailSettings, players::SignInSettings};
-use greenroom_protocol::GameId;
+use greenroom_protocol::{GameId, system::ConfigurationSection};
 use secrecy::SecretString;
 use toml::{Table, Value};
 
@@ -70,6 +71,7 @@ pub struct Config {
     pub root: Root,
     /// The file that it was read from, if it was one.
     pub file: Option<PathBuf>,
+    shown: Vec<ConfigurationSection>,
 }
 
 /// Why a configuration is of no use: everything that is wrong with it.
@@ -127,12 +129,14 @@ impl Config {
                 auth.entry("jwt_secret").or_insert_with(|| Value::String(secret.to_owned()));
             }
         }
+        // Before the values are taken out of it; of the secrets nothing is kept.
+        let shown = shown::shown(&describe(), &table);
         let root = reader::section::<Root>(&mut context, "", table);
         if let Some(root) = &root {
             check::check(&mut context, root);
         }
         match root {
-            Some(root) if context.errors.is_empty() => Ok(Self { root, file: None }),
+            Some(root) if context.errors.is_empty() => Ok(Self { root, file: None, shown }),
             _ => Err(fail(context.errors)),
         }
     }
@@ -140,6 +144,11 @@ impl Config {
     /// What the rules are given; `listen` is where Greenroom listens in fact, which tells port 0.
     pub fn settings(&self, listen: SocketAddr) -> Settings {
         check::settings(&self.root, listen)
+    }
+
+    /// Every key with its value or default and its meaning, without secrets.
+    pub fn shown(&self) -> &[ConfigurationSection] {
+        &self.shown
     }
 
     /// Where Greenroom is for a program on this machine, when it listens at `listen`.

@@ -158,6 +158,8 @@ section_of! {
         secure_cookies: bool = false;
         /// How long an operator stays signed in without doing anything.
         session_ttl: Duration = "12h";
+        /// How long the audit log keeps what administrators and API keys changed; the newest million entries at most.
+        audit_ttl: Duration = "365d";
     }
 }
 

@@ -433,6 +433,14 @@ pub const ALL: &[Measure] = &[
         "Attempts to sign in to the console.",
     ),
     of(
+        "The console",
+        "greenroom_audit_failures_total",
+        Kind::Counter,
+        Unit::Count,
+        &[],
+        "Changes that could not be written into the audit log; the program's log has them.",
+    ),
+    of(
         "What is kept",
         "greenroom_sqlite_commits_total",
         Kind::Counter,

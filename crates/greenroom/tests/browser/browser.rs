@@ -21,6 +21,12 @@ const START_MAX: Duration = Duration::from_secs(90);
 const SHOWN_MAX: Duration = Duration::from_mins(1);
 const POLL_EVERY: Duration = Duration::from_millis(40);
 
+/// Presses of Tab after which what is looked for counts as out of the keyboard's reach.
+const TABS_MAX: usize = 120;
+/// Keys as WebDriver names them.
+const TAB: char = '\u{e004}';
+const ENTER: char = '\u{e007}';
+
 /// Chromium and its driver, where both are installed.
 pub(crate) struct Programs {
     chromium: PathBuf,
@@ -98,7 +104,8 @@ impl<'a> Driver<'a> {
             client.set_window_size(1280 + (1280 - inner.0), 800 + (800 - inner.1)).await?;
         }
         let log_url = format!("{}/session/{session}/se/log", self.url);
-        Ok(Page { client, name, log_url, pictures: self.pictures.to_owned() })
+        let command_url = format!("{}/session/{session}/goog/cdp/execute", self.url);
+        Ok(Page { client, name, log_url, command_url, pictures: self.pictures.to_owned() })
     }
 }
 
@@ -112,6 +119,7 @@ pub(crate) struct Page {
     client: Client,
     name: &'static str,
     log_url: String,
+    command_url: String,
     pictures: PathBuf,
 }
 
@@ -190,6 +198,72 @@ impl Page {
             .then(PointerAction::Down { button: 0 })
             .then(at(to, 60));
         Ok(self.client.perform_actions(finger).await?)
+    }
+
+    /// Waits until an expression of a page of the console holds.
+    pub(crate) async fn shows(&self, expression: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + SHOWN_MAX;
+        let expression = format!("Boolean(document.readyState === 'complete' && ({expression}))");
+        while !evaluate::<bool>(&self.client, &expression).await? {
+            if Instant::now() >= deadline {
+                self.picture("failed").await?;
+                let text: String = evaluate(&self.client, "document.body.innerText").await?;
+                anyhow::bail!(
+                    "{}: {expression} did not hold within {SHOWN_MAX:?}; the page: {text}",
+                    self.name
+                );
+            }
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Presses Tab until what `selector` means has the focus, which must be seen.
+    pub(crate) async fn tab_to(&self, selector: &str) -> anyhow::Result<()> {
+        self.shows(&format!("document.querySelector({})", json!(selector))).await?;
+        let has_focus = format!("document.activeElement.matches({})", json!(selector));
+        for _ in 0..TABS_MAX {
+            if evaluate::<bool>(&self.client, &has_focus).await? {
+                let seen = "getComputedStyle(document.activeElement).outlineStyle !== 'none' || document.activeElement.matches('input, select, textarea')";
+                ensure!(evaluate::<bool>(&self.client, seen).await?, "the focus on {selector} is not seen");
+                return Ok(());
+            }
+            self.press(TAB).await?;
+        }
+        self.picture("failed").await?;
+        anyhow::bail!("{}: the keyboard does not get to {selector}", self.name)
+    }
+
+    /// Gets to what `selector` means by Tab, and types `text` there.
+    pub(crate) async fn type_into(&self, selector: &str, text: &str) -> anyhow::Result<()> {
+        self.tab_to(selector).await?;
+        Ok(self.client.active_element().await?.send_keys(text).await?)
+    }
+
+    /// Gets to what `selector` means by Tab, and presses Enter there.
+    pub(crate) async fn enter(&self, selector: &str) -> anyhow::Result<()> {
+        self.tab_to(selector).await?;
+        self.press(ENTER).await
+    }
+
+    async fn press(&self, value: char) -> anyhow::Result<()> {
+        self.key(KeyAction::Down { value }).await?;
+        self.key(KeyAction::Up { value }).await
+    }
+
+    /// Shows the page as wide as this, to who prefers this colour scheme.
+    pub(crate) async fn look(&self, width: u32, scheme: &str) -> anyhow::Result<()> {
+        let metrics = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.command("Emulation.setDeviceMetricsOverride", metrics).await?;
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.command("Emulation.setEmulatedMedia", features).await
+    }
+
+    async fn command(&self, name: &str, params: Value) -> anyhow::Result<()> {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let request = client.post(&self.command_url).json(&json!({ "cmd": name, "params": params }));
+        request.send().await?.error_for_status()?;
+        Ok(())
     }
 
     /// Takes back every key and finger.

@@ -61,6 +61,20 @@ impl Greenroom {
         &self.dev.url
     }
 
+    /// What opens the console.
+    pub(crate) fn admin_token(&self) -> &str {
+        &self.dev.admin_token
+    }
+
+    /// Appends an event to the demo studio's history.
+    pub(crate) async fn append(&self, subject: &str) -> anyhow::Result<()> {
+        let request = self.http.post(format!("{}/v1/events?studio=demo", self.dev.url));
+        let request =
+            request.bearer_auth(&self.dev.admin_token).json(&serde_json::json!({ "subject": subject }));
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// What `GET path` answers to the player of `token`.
     pub(crate) async fn as_player<T: DeserializeOwned>(&self, token: &str, path: &str) -> anyhow::Result<T> {
         let request = self.http.get(format!("{}{path}", self.dev.url)).bearer_auth(token);

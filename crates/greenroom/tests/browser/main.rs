@@ -2,6 +2,7 @@
 //! a match to its end on a server that was started for them, and a rematch.
 
 mod browser;
+mod console;
 mod greenroom;
 mod processes;
 

@@ -166,7 +166,7 @@ fn written(envelope: &Envelope<'_>, data: Option<&str>) -> Result<Vec<u8>, serde
 
 fn source_of(principal: &Principal) -> String {
     match principal {
-        Principal::Admin(id) => format!("/admins/{id}"),
+        Principal::Admin(admin) => format!("/admins/{}", admin.id),
         Principal::Key(key) => format!("/keys/{}", key.id),
         Principal::Server(server) => format!("/games/{}/servers/{}", server.game, server.id),
     }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub use incoming::Incoming;
-pub use read::{EventPage, EventTail, PAGE_EVENTS_MAX, Tailed};
+pub use read::{EventPage, EventTail, PAGE_EVENTS_MAX, RECENT_EVENTS_MAX, Tailed};
 
 /// Longest source and id that are remembered as they are, in bytes.
 const DEDUPE_ID_PLAIN_BYTES_MAX: usize = 40;

@@ -1,5 +1,7 @@
 //! Reads and follows a studio's history.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use greenroom_event_log::{Entry, EventLog, Sequence, StreamId, SubjectFilter};
 use greenroom_protocol::{ErrorCode, StudioId};
@@ -9,6 +11,12 @@ use crate::{failure::Failure, principal::Principal};
 
 /// Most events of one page.
 pub const PAGE_EVENTS_MAX: usize = 1_000;
+
+/// Events that are looked at for the newest ones that a filter lets through.
+pub const RECENT_EVENTS_MAX: u64 = 2_000;
+
+/// Events of them that are held at once.
+const RECENT_PAGE_EVENTS: usize = 100;
 
 /// A part of the history.
 #[derive(Clone, Debug)]
@@ -65,6 +73,39 @@ impl Events {
             end: page.end,
             gap: page.gap,
         })
+    }
+
+    /// The newest events that `filter` lets through, at most `limit` of them, oldest first, each with its
+    /// sequence; and the sequence after which to follow. No more than the newest [`RECENT_EVENTS_MAX`] events are looked at.
+    pub async fn recent(
+        &self,
+        principal: &Principal,
+        studio: &StudioId,
+        filter: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<(u64, Bytes)>, u64), Failure> {
+        let filter = permitted(principal, filter)?;
+        let stream = StreamId::studio(studio);
+        let last = self.log.info(&stream).await.map_err(Failure::event_log)?.last;
+        let mut next = Sequence(last.0.saturating_sub(RECENT_EVENTS_MAX).max(1));
+        let mut newest = VecDeque::with_capacity(limit);
+        loop {
+            let page = self
+                .log
+                .read(&stream, next, Some(&filter), RECENT_PAGE_EVENTS)
+                .await
+                .map_err(Failure::event_log)?;
+            for entry in &page.entries {
+                if newest.len() == limit {
+                    newest.pop_front();
+                }
+                newest.push_back((entry.sequence.0, envelope(entry)));
+            }
+            next = page.next;
+            if page.end || next > last {
+                return Ok((newest.into(), next.0.saturating_sub(1)));
+            }
+        }
     }
 
     /// Follows the history after the sequence `after`; from now on if none is given.

@@ -18,6 +18,8 @@ pub struct AuthSettings {
     pub refresh_ttl: Duration,
     /// How long a sign-in to the console lasts.
     pub console_ttl: Duration,
+    /// How long an entry of the audit log is kept.
+    pub audit_ttl: Duration,
     /// Signing in by Discord.
     pub discord: DiscordSettings,
     /// Where players' browsers reach us, without a slash at the end: links in mails lead there.
@@ -35,6 +37,7 @@ impl Default for AuthSettings {
             access_ttl: Duration::from_mins(15),
             refresh_ttl: Duration::from_hours(90 * 24),
             console_ttl: Duration::from_hours(12),
+            audit_ttl: Duration::from_hours(365 * 24),
             discord: DiscordSettings::default(),
             public_url: "http://127.0.0.1:4700".into(),
             mail: MailSettings::default(),

@@ -104,6 +104,7 @@ impl TestNode {
             access_key: None,
             admin_token: None,
             greenroom: "/nonexistent/greenroom".into(),
+            installation: greenroom_operations::system::Installation::default(),
             clock: Arc::new(SteadyClock::default()),
             tracker: TaskTracker::new(),
             shutdown: CancellationToken::new(),

@@ -1,6 +1,6 @@
-//! Administrators, their sessions and the audit log.
+//! Administrators and their sessions at the console.
 
-use greenroom_protocol::{AdminId, Timestamp};
+use greenroom_protocol::{AdminId, AdminSessionId, Timestamp};
 
 use crate::{
     Cursor, Miss, Page, Query, Row, SecretHash, Statement, StorageError, UnitOfWork, Value, page,
@@ -64,12 +64,18 @@ impl Column for AdminRole {
 /// A sign-in of an administrator at the console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminSession {
+    /// Which sign-in.
+    pub id: AdminSessionId,
     /// Hash of the token in the cookie.
     pub token_hash: SecretHash,
     /// Whose.
     pub admin: AdminId,
     /// What forms must carry.
     pub csrf_secret: SecretHash,
+    /// Where it began, as far as it is known.
+    pub address: Option<String>,
+    /// How the browser called itself.
+    pub user_agent: Option<String>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it ends by itself.
@@ -85,32 +91,8 @@ impl AdminSession {
     }
 }
 
-/// Something an administrator did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AuditEntry {
-    /// Its number, growing.
-    pub id: i64,
-    /// What was done.
-    pub entry: NewAudit,
-}
-
-/// An entry to be appended to the audit log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewAudit {
-    /// When.
-    pub at: Timestamp,
-    /// Who: an administrator's name, `key:<id>`, `cli`.
-    pub actor: String,
-    /// What: `server.stop`, `player.ban`, …
-    pub action: String,
-    /// To what: an id.
-    pub subject: String,
-    /// Anything further.
-    pub detail: serde_json::Value,
-}
-
 repository! {
-    /// Administrators, their sessions and the audit log.
+    /// Administrators and their sessions.
     Admins
 }
 
@@ -184,11 +166,13 @@ impl Admins<'_> {
         self.storage.apply(unit).await.map(drop)
     }
 
-    /// Gives the administrator another role; holds at the next request.
+    /// Gives the administrator another role; holds at the next request. The invitations that it made
+    /// by the right of its old role are withdrawn.
     pub async fn set_role(&self, id: &AdminId, role: AdminRole) -> Result<(), StorageError> {
         let update = Statement::new("UPDATE admins SET role = $1 WHERE id = $2", [role.into(), id.into()])
             .expect_one(Miss::NotFound("admin"));
-        self.storage.apply(update.into()).await.map(drop)
+        let withdraw = Statement::new("DELETE FROM admin_invites WHERE invited_by = $1", [id.into()]);
+        self.storage.apply(UnitOfWork::from(update).then(withdraw)).await.map(drop)
     }
 
     /// Deletes the administrator with its sessions; false if it is not there.
@@ -200,12 +184,16 @@ impl Admins<'_> {
     /// Records a sign-in. `NotFound` if the administrator is not there.
     pub async fn create_session(&self, session: &AdminSession) -> Result<(), StorageError> {
         let insert = Statement::new(
-            "INSERT INTO admin_sessions (token_hash, admin, csrf_secret, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO admin_sessions
+             (id, token_hash, admin, csrf_secret, address, user_agent, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             [
+                (&session.id).into(),
                 (&session.token_hash).into(),
                 (&session.admin).into(),
                 (&session.csrf_secret).into(),
+                session.address.as_ref().into(),
+                session.user_agent.as_ref().into(),
                 session.created_at.into(),
                 session.expires_at.into(),
             ],
@@ -219,13 +207,44 @@ impl Admins<'_> {
         token_hash: &SecretHash,
     ) -> Result<Option<(AdminSession, Admin)>, StorageError> {
         let query = Query::new(
-            "SELECT s.token_hash, s.admin, s.csrf_secret, s.created_at, s.expires_at, s.ended_at,
+            "SELECT s.id, s.token_hash, s.admin, s.csrf_secret, s.address, s.user_agent, s.created_at,
+                    s.expires_at, s.ended_at,
                     a.id, a.name, a.password_hash, a.role, a.created_at
              FROM admin_sessions s JOIN admins a ON a.id = s.admin WHERE s.token_hash = $1",
             [token_hash.into()],
         );
         let read = |row: &mut Row| Ok((read_session(row)?, read_admin(row)?));
         self.storage.query_one(query, read).await
+    }
+
+    /// The sign-ins of the administrator that are good at `now`, newest first; at most `limit`.
+    pub async fn sessions_of(
+        &self,
+        admin: &AdminId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<AdminSession>, StorageError> {
+        let query = Query::new(
+            "SELECT id, token_hash, admin, csrf_secret, address, user_agent, created_at, expires_at, ended_at
+             FROM admin_sessions WHERE admin = $1 AND ended_at IS NULL AND expires_at > $2
+             ORDER BY created_at DESC LIMIT $3",
+            [admin.into(), now.into(), page::limit(limit).into()],
+        );
+        self.storage.query(query, read_session).await
+    }
+
+    /// Ends a sign-in of the administrator; false if it had ended or is not there.
+    pub async fn end_session_of(
+        &self,
+        admin: &AdminId,
+        id: &AdminSessionId,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let update = Statement::new(
+            "UPDATE admin_sessions SET ended_at = $1 WHERE id = $2 AND admin = $3 AND ended_at IS NULL",
+            [now.into(), id.into(), admin.into()],
+        );
+        Ok(self.storage.apply(update.into()).await?.rows(0) > 0)
     }
 
     /// Ends the sign-in; false if it had ended or is not there.
@@ -240,58 +259,11 @@ impl Admins<'_> {
     /// Deletes up to `limit` sign-ins that expired before `before`, and says how many.
     pub async fn delete_expired_sessions(&self, before: Timestamp, limit: u32) -> Result<u64, StorageError> {
         let delete = Statement::new(
-            "DELETE FROM admin_sessions WHERE token_hash IN
-             (SELECT token_hash FROM admin_sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+            "DELETE FROM admin_sessions WHERE id IN
+             (SELECT id FROM admin_sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
             [before.into(), page::limit(limit).into()],
         );
         Ok(self.storage.apply(delete.into()).await?.rows(0))
-    }
-
-    /// Appends to the audit log.
-    pub async fn audit(&self, entry: &NewAudit) -> Result<(), StorageError> {
-        self.storage.apply(self.audit_unit(entry)).await.map(drop)
-    }
-
-    /// The part of a unit that appends to the audit log, so that no deed goes without its entry.
-    pub fn audit_unit(&self, entry: &NewAudit) -> UnitOfWork {
-        Statement::new(
-            "INSERT INTO audit_log (at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)",
-            [
-                entry.at.into(),
-                (&entry.actor).into(),
-                (&entry.action).into(),
-                (&entry.subject).into(),
-                (&entry.detail).into(),
-            ],
-        )
-        .into()
-    }
-
-    /// The audit log, newest first.
-    pub async fn audit_log(
-        &self,
-        after: Option<&Cursor>,
-        limit: u32,
-    ) -> Result<Page<AuditEntry>, StorageError> {
-        let limit = page::limit(limit);
-        let (before, _) = page::newest_first(after)?;
-        let query = Query::new(
-            "SELECT id, at, actor, action, subject, detail FROM audit_log WHERE id < $1 ORDER BY id DESC LIMIT $2",
-            [before.into(), (limit + 1).into()],
-        );
-        let read = |row: &mut Row| {
-            let id = row.take()?;
-            let entry = NewAudit {
-                at: row.take()?,
-                actor: row.take()?,
-                action: row.take()?,
-                subject: row.take()?,
-                detail: row.take()?,
-            };
-            Ok(AuditEntry { id, entry })
-        };
-        let entries = self.storage.query(query, read).await?;
-        Ok(Page::cut(entries, limit, |entry| Cursor::new(entry.id, "")))
     }
 }
 
@@ -302,7 +274,7 @@ fn end_sessions(id: &AdminId, now: Timestamp) -> Statement {
     )
 }
 
-fn read_admin(row: &mut Row) -> Result<Admin, StorageError> {
+pub(super) fn read_admin(row: &mut Row) -> Result<Admin, StorageError> {
     Ok(Admin {
         id: row.take()?,
         name: row.take()?,
@@ -314,9 +286,12 @@ fn read_admin(row: &mut Row) -> Result<Admin, StorageError> {
 
 fn read_session(row: &mut Row) -> Result<AdminSession, StorageError> {
     Ok(AdminSession {
+        id: row.take()?,
         token_hash: row.take()?,
         admin: row.take()?,
         csrf_secret: row.take()?,
+        address: row.take()?,
+        user_agent: row.take()?,
         created_at: row.take()?,
         expires_at: row.take()?,
         ended_at: row.take()?,
