@@ -120,6 +120,10 @@ async fn change(installation: &Installation, browser: &mut Browser, path: &str) 
             path = path.replace("{id}", installation.lobby_of(&player).await.id.as_str());
             return browser.change(&path, &[]).await;
         }
+        "/console/players/skirmish/{id}/delete" => {
+            let player = installation.player("Cy").await.principal.id;
+            path = path.replace("{id}", player.as_str());
+        }
         "/console/players/skirmish/{id}/ban" | "/console/players/skirmish/{id}/unban" => {
             let player = installation.player("Bo").await.principal.id;
             path = path.replace("{id}", player.as_str());
