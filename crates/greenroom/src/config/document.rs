@@ -21,7 +21,7 @@ pub fn example() -> String {
          # GREENROOM_GAMES__SKIRMISH__FLEET__READY_MIN is `ready_min` of [games.skirmish.fleet].\n\
          # A secret is a text, { file = \"…\" } or { env = \"…\" }.\n",
     );
-    example_of(&mut out, "", &describe(), &values);
+    example_of(&mut out, "", &describe(), Some(&values));
     out
 }
 
@@ -45,11 +45,13 @@ pub fn reference() -> String {
     out
 }
 
-fn example_of(out: &mut String, path: &str, section: &Description, values: &Table) {
+/// A section and all below it. `values` is missing where a section around it is not there: then nothing is set.
+fn example_of(out: &mut String, path: &str, section: &Description, values: Option<&Table>) {
+    let value_of = |name: &str| values.and_then(|values| values.get(name));
     for key in &section.keys {
         out.push('\n');
         comment(out, key.doc);
-        let value = values.get(key.name).map(ToString::to_string);
+        let value = value_of(key.name).map(ToString::to_string);
         let absent = format!("# {} =", key.name);
         let _ = match (value, key.default) {
             (Some(value), _) => writeln!(out, "{} = {value}", key.name),
@@ -64,7 +66,7 @@ fn example_of(out: &mut String, path: &str, section: &Description, values: &Tabl
         for key in &list.section.keys {
             let _ = writeln!(out, "#   {}: {}", key.name, key.doc.join("").trim());
         }
-        if let Some(value) = values.get(list.name) {
+        if let Some(value) = value_of(list.name) {
             let _ = writeln!(out, "{} = {value}", list.name);
         }
     }
@@ -73,21 +75,22 @@ fn example_of(out: &mut String, path: &str, section: &Description, values: &Tabl
     }
 }
 
-fn example_below(out: &mut String, path: &str, table: &TableKey, values: &Table) {
+fn example_below(out: &mut String, path: &str, table: &TableKey, values: Option<&Table>) {
     let path = join(path, table.name);
-    let below = values.get(table.name).and_then(Value::as_table);
+    let below = values.and_then(|values| values.get(table.name)).and_then(Value::as_table);
     if table.shape == Shape::ById {
         for (id, values) in below.into_iter().flatten() {
             if let Some(values) = values.as_table() {
                 header(out, &join(&path, id), &table.section, true);
-                example_of(out, &join(&path, id), &table.section, values);
+                example_of(out, &join(&path, id), &table.section, Some(values));
             }
         }
     } else {
         // What is off unless it is there must not be there.
-        let is_there = below.is_some() || table.shape != Shape::Optional;
+        let is_there = below.is_some() || (values.is_some() && table.shape != Shape::Optional);
         header(out, &path, &table.section, is_there);
-        example_of(out, &path, &table.section, below.unwrap_or(&Table::new()));
+        let nothing = Table::new();
+        example_of(out, &path, &table.section, is_there.then(|| below.unwrap_or(&nothing)));
     }
 }
 
