@@ -81,7 +81,6 @@ impl SmtpStandIn {
             let verb = line.split([' ', '\r']).next().unwrap().to_ascii_uppercase();
             let answer = match verb.as_str() {
                 "EHLO" => "250-stand-in.test\r\n250 8BITMIME",
-                "MAIL" => "250 OK",
                 "RCPT" => match reply {
                     Reply::Refuse(answer) => answer,
                     _ => "250 OK",

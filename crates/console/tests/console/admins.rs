@@ -2,7 +2,7 @@
 //! written down.
 
 use axum::http::{StatusCode, header};
-use greenroom_protocol::admins::AuditView;
+use greenroom_protocol::{admins::AuditView, auth::BanRequest};
 use greenroom_storage::AdminRole;
 
 use crate::{
@@ -128,7 +128,7 @@ async fn change(installation: &Installation, browser: &mut Browser, path: &str) 
             let player = installation.player("Bo").await.principal.id;
             path = path.replace("{id}", player.as_str());
             if path.ends_with("/unban") {
-                node.players.ban(&installation.game, &player, Default::default()).await.unwrap();
+                node.players.ban(&installation.game, &player, BanRequest::default()).await.unwrap();
             }
             fields.push(("term", text("ever")));
         }

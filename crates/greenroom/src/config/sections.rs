@@ -23,12 +23,12 @@ section_of! {
         listen: SocketAddr = "127.0.0.1:4700";
         /// The address that players reach game servers at: an IP address or a host name.
         public_address: String = "127.0.0.1";
-        /// Where game servers on this machine reach Greenroom, such as "http://127.0.0.1:4700".
+        /// Where game servers on this machine reach Greenroom, such as `"http://127.0.0.1:4700"`.
         /// Made of `listen` unless set; with TLS, of `public_address` where that is a name, which the
         /// certificate must be for. A container with a network of its own is told host.docker.internal
         /// instead of 127.0.0.1: let Greenroom listen where that arrives.
         internal_url: Option<String> = none;
-        /// Where players' browsers reach Greenroom, such as "https://play.example.org": links in mails lead there.
+        /// Where players' browsers reach Greenroom, such as `"https://play.example.org"`: links in mails lead there.
         /// Unset: where it listens, which is right on one machine alone.
         public_url: Option<String> = none;
         /// The folder that holds everything. Made at the first start; one Greenroom at a time may use it.
@@ -102,7 +102,7 @@ section_of! {
         bucket: String = required;
         /// How the names of the backups in it begin.
         prefix: String = "greenroom";
-        /// Where the service is, such as "https://s3.example.com". Unset: AWS's of the region.
+        /// Where the service is, such as `"https://s3.example.com"`. Unset: AWS's of the region.
         endpoint: Option<String> = none;
         /// The region.
         region: String = "us-east-1";
@@ -549,7 +549,7 @@ section_of! {
         tls: bool = true;
         /// The port in the container that it goes to. No port of the host is taken.
         port: u16 = 31400;
-        /// Where its own interface is, such as "http://127.0.0.1:8080". It is asked whether a server's route is
+        /// Where its own interface is, such as `"http://127.0.0.1:8080"`. It is asked whether a server's route is
         /// live before players are told of the server.
         api_url: Option<String> = none;
         /// Without `api_url`: how long it takes to act on what it was told, by `/traefik/config` or by labels.

@@ -36,7 +36,7 @@ section_of! {
     /// How players sign in to the game, beside by a name alone.
     SignIn {
         /// Where browsers may come back to from the pages of Discord and of OpenID providers, such as
-        /// "https://game.example.org/signed-in". Of "http://127.0.0.1/…" and "http://[::1]/…" every port is meant,
+        /// `"https://game.example.org/signed-in"`. Of `"http://127.0.0.1/…"` and `"http://[::1]/…"` every port is meant,
         /// for programs that listen on the player's machine.
         redirects: Vec<String> = [];
     }
