@@ -150,6 +150,18 @@ pub enum Command {
         #[command(subcommand)]
         command: AdminsCommand,
     },
+    /// Prints what administrators and API keys have changed, the newest first
+    Audit {
+        /// Which Greenroom.
+        #[command(flatten)]
+        server: Server,
+        /// Most entries that are printed
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// Goes on where a list ended: the word that it told
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
+    },
     /// Prints a script that completes the command line, for a shell
     ///
     /// For bash: `greenroom completions bash > ~/.local/share/bash-completion/completions/greenroom`. For zsh a file

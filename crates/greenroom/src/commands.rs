@@ -2,6 +2,7 @@
 
 pub(crate) mod admins;
 pub(crate) mod allocate;
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod builds;
 pub(crate) mod config;

@@ -53,6 +53,9 @@ pub fn main() -> ExitCode {
         Command::Hosts { server, command } => single_threaded(commands::hosts::run(server, command)),
         Command::Keys { server, command } => single_threaded(commands::keys::run(server, command)),
         Command::Admins { server, command } => single_threaded(commands::admins::run(server, command)),
+        Command::Audit { server, limit, after } => {
+            single_threaded(commands::audit::run(server, limit, after))
+        }
         Command::Backup { server, arguments } => single_threaded(commands::backup::backup(server, arguments)),
         Command::Restore { file, folder, json } => commands::backup::restore(&file, &folder, json),
         Command::Verify { file, json } => commands::backup::verify(&file, json),

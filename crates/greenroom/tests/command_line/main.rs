@@ -149,6 +149,23 @@ fn each_error_of_the_interface_has_its_exit_code() {
 }
 
 #[test]
+fn the_audit_log_is_a_table_and_tells_how_to_go_on() {
+    let body = r#"{"entries":[{"at":0,"actor":"admin:ann","via":"console","address":"10.0.0.7","action":"server.stop",
+        "subject":"s1","detail":{"game":"chess"}}],"next":"c1"}"#;
+    let (url, answering) = answering(200, body.into());
+    let arguments = ["audit", "--limit", "1", "--after", "c0", "--token", "the token", "--url", &url];
+    let (code, out, error) = told(&greenroom().args(arguments).output().unwrap());
+    let head = answering.join().unwrap();
+    assert!(head.starts_with("GET /v1/audit?limit=1&cursor=c0 "), "{head}");
+    assert_eq!(code, Some(0), "{error}");
+    for text in
+        ["1970-01-01 00:00:00", "admin:ann", "10.0.0.7", "server.stop", "{\"game\":\"chess\"}", "--after c1"]
+    {
+        assert!(out.contains(text), "{text} is not in {out}");
+    }
+}
+
+#[test]
 fn allocate_sends_what_it_was_given_and_prints_where_the_server_is() {
     let body = r#"{"server":{"name":"s-1","address":"127.0.0.1","port":7000,"id":"s1","state":"allocated"}}"#;
     let (url, answering) = answering(200, body.into());
